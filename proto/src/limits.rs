@@ -1,0 +1,89 @@
+//! Every bound that two programs share, with what happens when it is reached.
+//!
+//! Bounds of one program only stand in that program's own `limits.rs`.
+
+use std::time::Duration;
+
+/// Bytes of a frame's payload. A longer one closes the link.
+pub const MAX_FRAME: usize = 256 * 1024;
+/// Bytes that a link may carry in one direction before its hello was accepted. More closes it.
+pub const MAX_BEFORE_HELLO: usize = 4 * 1024;
+/// Time from a connection's start to its accepted hello. Later closes it.
+pub const HELLO_DEADLINE: Duration = Duration::from_secs(5);
+/// Most that a decoder may claim while reading one frame (bincode counts claimed, not read, bytes).
+pub const MAX_DECODE: usize = 1024 * 1024;
+
+/// Bytes of a text, UTF-8. A longer one is refused at the author and invalid from a peer.
+pub const MAX_TEXT: usize = 64 * 1024;
+/// Bytes of an entry's body with its 16 random bytes. A longer one makes the entry invalid.
+pub const MAX_BODY: usize = 80 * 1024;
+/// Bytes of an entry's header. A longer one makes the entry invalid.
+pub const MAX_HEADER: usize = 4 * 1024;
+/// Group changes that an entry may name in `after`. More make it invalid.
+pub const MAX_AFTER: usize = 64;
+/// Entries in one frame. More are refused.
+pub const MAX_BATCH: usize = 128;
+/// Bytes of entries that a sender puts into one frame, beyond the first entry.
+pub const MAX_BATCH_BYTES: usize = 96 * 1024;
+/// Heads, digests, state records or positions in one frame. More are refused.
+pub const MAX_HEADS: usize = 512;
+/// State records in one frame.
+pub const MAX_STATES: usize = 64;
+/// Buckets of a conversation's digest.
+pub const DIGEST_BUCKETS: usize = 256;
+/// Bytes of a state record.
+pub const MAX_STATE: usize = 1536;
+
+/// Bytes of a signed certificate, endorsement or revocation.
+pub const MAX_SIGNED: usize = 512;
+/// Endorsements from a user's first device to the one that presents itself. A longer chain is refused.
+pub const MAX_DEVICE_CHAIN: usize = 5;
+/// Coordinators of one organisation whose revocation lists a hello names.
+pub const MAX_ISSUERS: usize = 4;
+/// Protocol versions that a hello may offer.
+pub const MAX_VERSIONS: usize = 8;
+/// Revocation acts in one frame.
+pub const MAX_REVOCATIONS: usize = 128;
+/// Slack that certificates get at both ends of their validity (`docs/protocol.md#certificates`).
+pub const CERTIFICATE_SLACK: Duration = Duration::from_secs(24 * 3600);
+/// Validity of a membership certificate.
+pub const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Age at which a certificate is renewed at the next contact with the coordinator.
+pub const CERTIFICATE_RENEWAL: Duration = Duration::from_secs(24 * 3600);
+
+/// A stamp further ahead than this is shown in place but not adopted (`docs/protocol.md#time`).
+pub const MAX_CLOCK_AHEAD: Duration = Duration::from_secs(5 * 60);
+
+/// Silence after which a heartbeat is sent on a link.
+pub const HEARTBEAT: Duration = Duration::from_secs(4);
+/// Silence after which a link is suspect: it is asked for a sign of life.
+pub const LINK_SUSPECT: Duration = Duration::from_secs(8);
+/// Silence after which a link is dead and closed.
+pub const LINK_DEAD: Duration = Duration::from_secs(15);
+/// Silence after which the coordinator announces a device offline.
+pub const LEASE: Duration = Duration::from_secs(15);
+/// Time that a device with a link has to answer when the coordinator says that it is offline.
+pub const PROBE: Duration = Duration::from_secs(3);
+
+/// Characters of a display name, department, title.
+pub const MAX_DISPLAY_NAME: usize = 64;
+/// Characters of a note.
+pub const MAX_NOTE: usize = 256;
+/// Bytes of an avatar.
+pub const MAX_AVATAR: usize = 64 * 1024;
+/// Addresses that a device may tell, and that are handed out for one.
+pub const MAX_ENDPOINTS: usize = 16;
+/// Devices of one user. A further sign-in is refused until one is logged out.
+pub const MAX_DEVICES: usize = 16;
+/// Users of one organisation. A further registration is refused.
+pub const MAX_USERS: usize = 100_000;
+/// Rows in one page of a snapshot, directory or search answer.
+pub const MAX_PAGE: usize = 128;
+/// Changes in one presence delta. More in one tick are split.
+pub const MAX_DELTA: usize = 256;
+/// Bytes of an organisation's name, an announcement's text, an invite code.
+pub const MAX_ORG_NAME: usize = 64;
+/// Characters of an announcement.
+pub const MAX_ANNOUNCEMENT: usize = 4096;
+/// Bytes of an invite code.
+pub const MAX_INVITE: usize = 64;
