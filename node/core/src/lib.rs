@@ -1,1 +1,14 @@
-//! Placeholder.
+//! The rules of a node as one pure state machine: who is a peer, what a conversation holds, what is sent when.
+//!
+//! Keeps true: no clock, file, socket, random source or await. Time comes with every call, randomness from the seed in
+//! [`Boot`]. What must survive a crash is on disk ([`Output::Persist`], answered by [`Input::Stored`]) before anybody
+//! is told of it. Rules are written in `docs/protocol.md`; the shell only carries inputs in and outputs out.
+
+pub mod boot;
+pub mod input;
+pub mod output;
+pub mod view;
+
+pub use boot::Boot;
+pub use input::{Command, Input};
+pub use output::{Change, Output};

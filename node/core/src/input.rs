@@ -1,0 +1,163 @@
+//! All that can happen to a node.
+
+use crate::boot::{Channel, DialId, LinkId, LoadId, PersistId, RequestId};
+use lanchat_proto::codec::Blob;
+use lanchat_proto::entry::{LogEnd, WireEntry};
+use lanchat_proto::frame::Frame;
+use lanchat_proto::ids::{ConversationId, DeviceId, LogId, MessageId, UserId};
+use lanchat_proto::limits::MAX_AVATAR;
+use lanchat_proto::names::{DisplayName, Note, UserName};
+use lanchat_proto::wire::Endpoint;
+use lanchat_proto::wire::coordinator::{PasswordProof, Presence};
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A control stream is open. The other's key is proved; nothing else is.
+    Opened {
+        /// The connection.
+        link: LinkId,
+        /// The other's key.
+        device: DeviceId,
+        /// What the stream is for.
+        channel: Channel,
+        /// Whether this side dialled.
+        dialler: bool,
+        /// The other's address.
+        remote: Endpoint,
+        /// The dial that led to it.
+        dial: Option<DialId>,
+    },
+    /// A frame came.
+    Frame {
+        /// On which link.
+        link: LinkId,
+        /// The frame.
+        frame: Frame,
+    },
+    /// A link is gone, for whatever reason.
+    Closed {
+        /// The link.
+        link: LinkId,
+    },
+    /// A dial failed.
+    DialFailed {
+        /// The dial.
+        dial: DialId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The addresses on which this node listens, all of them.
+    Listening {
+        /// Addresses without wildcards.
+        endpoints: Vec<Endpoint>,
+    },
+    /// The coordinator's addresses were looked up again.
+    CoordinatorEndpoints {
+        /// Addresses, best first.
+        endpoints: Vec<Endpoint>,
+    },
+    /// The network changed, or the machine woke up: waits for a next try end now.
+    NetworkChanged,
+    /// A write is on disk.
+    Stored {
+        /// The write.
+        id: PersistId,
+    },
+    /// A write failed or may have failed: unknown, not no. `ends` are the ends that the touched logs really have.
+    StoreFailed {
+        /// The write.
+        id: PersistId,
+        /// Ends read again after the failure; a log that is missing here could not be read.
+        ends: Vec<(LogId, LogEnd)>,
+        /// Why, for people (disk full, read-only).
+        reason: String,
+    },
+    /// Entries that were asked for, in order; fewer than asked only at the log's end or the byte limit.
+    Loaded {
+        /// The read.
+        id: LoadId,
+        /// Entries with their arrival numbers.
+        entries: Vec<(u64, WireEntry)>,
+    },
+    /// The user wants something.
+    Command {
+        /// Repeated by the answer.
+        request: RequestId,
+        /// What.
+        command: Command,
+    },
+    /// The program ends: say goodbye.
+    Stop,
+}
+
+/// What a user can want.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Say something to a user.
+    SendText {
+        /// To whom.
+        to: UserId,
+        /// What, 1 to `MAX_TEXT` bytes.
+        text: String,
+        /// Which message it answers.
+        reply_to: Option<MessageId>,
+    },
+    /// Shake a user's window.
+    Nudge {
+        /// Whose.
+        to: UserId,
+    },
+    /// The user has seen a conversation up to the newest that is stored now.
+    MarkRead {
+        /// The conversation.
+        conversation: ConversationId,
+    },
+    /// Change the own profile.
+    SetProfile {
+        /// The name to display.
+        display_name: Option<DisplayName>,
+        /// Department.
+        department: Option<DisplayName>,
+        /// Title.
+        title: Option<DisplayName>,
+        /// Note.
+        note: Option<Note>,
+        /// Avatar; empty removes it.
+        avatar: Option<Blob<MAX_AVATAR>>,
+    },
+    /// How the user wishes to be seen.
+    SetPresence {
+        /// How.
+        presence: Presence,
+    },
+    /// The salt of a user's password, to make a proof with.
+    AskSalt {
+        /// Whose.
+        user: UserName,
+    },
+    /// Change the password.
+    ChangePassword {
+        /// Proof of the one until now.
+        old: PasswordProof,
+        /// Proof of the one from now on.
+        new: PasswordProof,
+    },
+    /// Sign this device out for good.
+    Logout,
+    /// A user's avatar.
+    AskAvatar {
+        /// Whose.
+        user: UserId,
+    },
+    /// Endorse another device of the own user.
+    Endorse {
+        /// Which.
+        device: DeviceId,
+    },
+    /// Accept a device of another user that is not endorsed.
+    AcceptDevice {
+        /// Which.
+        device: DeviceId,
+    },
+}
