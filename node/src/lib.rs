@@ -1,1 +1,7 @@
-//! Placeholder.
+//! The lanchat node: the shell around `lanchat-node-core`.
+//!
+//! The parts of the shell never import each other; they meet in `app`, whose one event loop carries inputs into the
+//! core and outputs out of it. libp2p stays behind `net`, SQL behind `store`, JSON behind `api`.
+
+pub mod handle;
+pub mod store;
