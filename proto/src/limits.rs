@@ -36,8 +36,10 @@ pub const MAX_STATE: usize = 1536;
 
 /// Bytes of a signed certificate, endorsement or revocation.
 pub const MAX_SIGNED: usize = 512;
+/// Bytes of what an act of a revocation list says. More cannot be signed, nor read.
+pub const MAX_ACT: usize = 128;
 /// Endorsements from a user's first device to the one that presents itself. A longer chain is refused.
-pub const MAX_DEVICE_CHAIN: usize = 5;
+pub const MAX_DEVICE_CHAIN: usize = 8;
 /// Coordinators of one organisation whose revocation lists a hello names.
 pub const MAX_ISSUERS: usize = 4;
 /// Protocol versions that a hello may offer.
