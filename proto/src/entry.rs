@@ -7,7 +7,8 @@
 use crate::certificate::{Certificate, DeviceChain};
 use crate::codec::{self, Blob, BoundedVec, DecodeError, Text};
 use crate::ids::{ConversationId, DeviceId, EntryHash, Epoch, LogId, MessageId, RealmId, UserId};
-use crate::limits::{MAX_AFTER, MAX_BODY, MAX_DISPLAY_NAME, MAX_HEADER, MAX_TEXT};
+use crate::limits::{MAX_AFTER, MAX_BODY, MAX_HEADER, MAX_TEXT};
+use crate::names::DisplayName;
 use crate::signed::{self, SecretKey, Signature, SignedError};
 use crate::time::Hlc;
 use serde::de::DeserializeOwned;
@@ -28,7 +29,7 @@ pub enum Descriptor {
     /// A group, named by 16 random bytes.
     Group([u8; 16]),
     /// A department of the organisation.
-    Department(Text<{ MAX_DISPLAY_NAME * 4 }>),
+    Department(DisplayName),
     /// The whole organisation.
     Everyone,
 }
@@ -243,7 +244,7 @@ impl Entry {
             conversation: draft.log.conversation,
             device: draft.log.device,
             epoch: draft.log.epoch,
-            number: end.number + 1,
+            number: end.number.checked_add(1).ok_or(EntryError::TooLarge)?,
             previous: end.hash,
             time: draft.time,
             kind: draft.kind.number(),
@@ -279,10 +280,14 @@ impl Entry {
     /// [`EntryError::Header`] or [`EntryError::Body`]: the stored bytes are damaged.
     pub fn read(wire: &WireEntry) -> Result<Self, EntryError> {
         let header: Header = codec::decode(&wire.header, MAX_HEADER)?;
+        // Before the body is looked at: an entry is as valid without its body as with it.
+        let len = usize::try_from(header.body_len).unwrap_or(usize::MAX);
+        if !(BODY_SALT..=MAX_BODY).contains(&len) {
+            return Err(EntryError::Body);
+        }
         if let Some(body) = &wire.body {
-            let len = u32::try_from(body.len()).ok();
             let hash: [u8; 32] = blake3::hash(body).into();
-            if len != Some(header.body_len) || hash != header.body_hash || body.len() < BODY_SALT {
+            if body.len() != len || hash != header.body_hash {
                 return Err(EntryError::Body);
             }
         }
@@ -297,7 +302,7 @@ impl Entry {
     pub fn follows(&self, end: &LogEnd) -> Result<(), EntryError> {
         let h = &self.header;
         let first_is_open = (h.number == 1) == (h.kind == EntryKind::Open.number());
-        if h.number == end.number + 1 && h.previous == end.hash && h.time > end.time && first_is_open {
+        if end.number.checked_add(1) == Some(h.number) && h.previous == end.hash && h.time > end.time && first_is_open {
             Ok(())
         } else {
             Err(EntryError::Chain { number: h.number, after: end.number })

@@ -104,7 +104,7 @@ impl<'de> Deserialize<'de> for UserName {
 }
 
 /// Text for a person's eye, at most `N` characters, NFC, in one line. May be empty.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Default)]
 pub struct DisplayText<const N: usize>(String);
 
 /// A display name, department or title.
