@@ -1,0 +1,164 @@
+//! The task of one link: reads and writes its control stream, and tells its events in order.
+//!
+//! Keeps true: `Opened` comes first and `Closed` last; a header is judged before its payload is read; a reader of events that
+//! is slow makes this task wait, and so TCP, and so the sender; ending never waits for the other side longer than
+//! [`FLUSH_TIME`] and [`LINGER`].
+
+use super::{Link, Shared, Work};
+use crate::api::{CloseReason, NetEvent, Opened};
+use crate::limits::{FLUSH_TIME, LINGER, WRITE_BATCH};
+use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use lanchat_proto::frame::{Frame, FrameHeader, HEADER_LEN};
+use lanchat_proto::limits::{MAX_BEFORE_HELLO, MAX_FRAME};
+use std::io;
+use std::sync::Arc;
+use tokio::sync::mpsc::Sender;
+use tokio::time::{sleep, timeout};
+
+/// Runs the link until it ends. The connection is told of the end before the owner is, so that a slow owner does
+/// not keep it.
+pub(crate) async fn run<S>(stream: S, shared: Arc<Shared>, events: Sender<NetEvent>, opened: Opened)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let dialler = opened.dialler;
+    if events.send(NetEvent::Opened(opened)).await.is_err() {
+        return shared.stop(CloseReason::Local);
+    }
+    let (reader, writer) = stream.split();
+    let reason = tokio::select! {
+        biased;
+        reason = shared.stopped() => reason,
+        reason = write(writer, &shared) => reason,
+        reason = read(reader, &shared, &events, dialler) => reason,
+    };
+    shared.stop(reason.clone());
+    let reason = shared.ended().unwrap_or(reason);
+    // When nobody reads events any more, nobody waits for this one.
+    drop(events.send(NetEvent::Closed { link: shared.id, reason }).await);
+}
+
+fn lost(error: &io::Error) -> CloseReason {
+    CloseReason::Lost(error.to_string())
+}
+
+async fn write(mut stream: impl AsyncWrite + Unpin, shared: &Shared) -> CloseReason {
+    loop {
+        match shared.next_work(WRITE_BATCH) {
+            Work::Idle => shared.work.notified().await,
+            Work::Finish => break,
+            Work::Write(bytes, len) => {
+                let written = async {
+                    stream.write_all(&bytes).await?;
+                    stream.flush().await
+                };
+                let result = tokio::select! {
+                    result = written => result,
+                    () = too_long(shared) => return CloseReason::Local,
+                };
+                if let Err(error) = result {
+                    return lost(&error);
+                }
+                shared.wrote(len);
+            }
+        }
+    }
+    // The reader ends the link as soon as the other side has closed too.
+    drop(timeout(FLUSH_TIME, stream.close()).await);
+    sleep(LINGER).await;
+    CloseReason::Local
+}
+
+/// Ends [`FLUSH_TIME`] after the link began to close; never before.
+async fn too_long(shared: &Shared) {
+    while shared.is_open() {
+        shared.work.notified().await;
+    }
+    sleep(FLUSH_TIME).await;
+}
+
+/// The byte stream ended, in order or not.
+enum End {
+    Clean,
+    Broken(io::Error),
+}
+
+async fn read(
+    mut stream: impl AsyncRead + Unpin,
+    shared: &Shared,
+    events: &Sender<NetEvent>,
+    dialler: bool,
+) -> CloseReason {
+    let mut before_hello = 0;
+    loop {
+        match next_frame(&mut stream, shared, dialler, &mut before_hello).await {
+            Ok(frame) if shared.is_open() => {
+                if events.send(NetEvent::Frame { link: shared.id, frame }).await.is_err() {
+                    return CloseReason::Local;
+                }
+            }
+            // Closing: what still comes is read only so that no reset overtakes our last frame.
+            Ok(_) => {}
+            Err(_) if !shared.is_open() => return CloseReason::Local,
+            Err(reason) => return reason,
+        }
+    }
+}
+
+async fn next_frame(
+    stream: &mut (impl AsyncRead + Unpin),
+    shared: &Shared,
+    dialler: bool,
+    before_hello: &mut usize,
+) -> Result<Frame, CloseReason> {
+    let mut header = [0; HEADER_LEN];
+    fill(stream, &mut header).await.map_err(|end| match end {
+        End::Clean => CloseReason::Remote,
+        End::Broken(error) => lost(&error),
+    })?;
+    let header = FrameHeader::parse(header, MAX_FRAME)?;
+    if !shared.admitted() {
+        *before_hello += HEADER_LEN + header.len;
+        if *before_hello > MAX_BEFORE_HELLO {
+            // What comes to the dialler behind the answer to its hello waits in the stream until it has judged that
+            // answer. Nothing may come to the listener before it has given one.
+            if !dialler {
+                return Err(CloseReason::BeforeHello(*before_hello));
+            }
+            shared.admission().await;
+        }
+    }
+    let mut payload = vec![0; header.len];
+    fill(stream, &mut payload).await.map_err(|end| match end {
+        End::Clean => CloseReason::Lost("cut within a frame".to_owned()),
+        End::Broken(error) => lost(&error),
+    })?;
+    Ok(Frame { kind: header.kind, payload })
+}
+
+/// Fills the buffer. `Clean` only before its first byte.
+async fn fill(stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> Result<(), End> {
+    let mut rest = buffer;
+    let mut first = true;
+    while !rest.is_empty() {
+        let read = stream.read(rest).await.map_err(End::Broken)?;
+        if read == 0 {
+            return Err(if first { End::Clean } else { End::Broken(io::ErrorKind::UnexpectedEof.into()) });
+        }
+        first = false;
+        rest = rest.get_mut(read..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// What tells the owner that a link is up.
+pub(crate) fn opened(shared: &Arc<Shared>, of: &crate::links::Seed, channel: crate::Channel) -> Opened {
+    Opened {
+        link: Link(shared.clone()),
+        device: of.device,
+        channel,
+        dialler: of.dial.is_some(),
+        remote: of.remote,
+        dial: of.dial.map(|(dial, _)| dial),
+    }
+}
