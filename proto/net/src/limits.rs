@@ -40,7 +40,7 @@ pub const SHUTDOWN_TIME: Duration = Duration::from_millis(1800);
 /// Time that a write may be blocked while nothing arrives either. Then the connection is in error.
 pub const STALL_TIME: Duration = Duration::from_secs(20);
 
-/// Streams that a connection may have at a time; more are reset by the multiplexer.
+/// Streams that a connection may have at a time; one more from the other side ends the connection.
 pub const MAX_STREAMS: usize = 64;
 /// Inbound streams of a connection that may be choosing their protocol at a time; others wait.
 pub const MAX_NEGOTIATING: usize = 8;

@@ -200,6 +200,7 @@ impl Links {
             DialError::WrongPeerId { .. } => "another device answered".to_owned(),
             DialError::LocalPeerId { .. } => "this device itself answered".to_owned(),
             DialError::Denied { cause } => chain(cause),
+            DialError::NoAddresses => "the only address is this device's own".to_owned(),
             other => other.to_string(),
         };
         let step = self.dials.failed(connection, attempts, wrong, reason);

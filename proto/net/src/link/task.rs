@@ -162,3 +162,67 @@ pub(crate) fn opened(shared: &Arc<Shared>, of: &crate::links::Seed, channel: cra
         dial: of.dial.map(|(dial, _)| dial),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LinkId;
+    use futures::io::Cursor;
+    use lanchat_proto::frame::FrameError;
+
+    async fn read_all(bytes: &[u8], dialler: bool) -> (Vec<usize>, CloseReason) {
+        let shared = Shared::new(LinkId(1), 1000);
+        let mut stream = Cursor::new(bytes.to_vec());
+        let (mut lengths, mut before) = (Vec::new(), 0);
+        loop {
+            match next_frame(&mut stream, &shared, dialler, &mut before).await {
+                Ok(frame) => lengths.push(frame.payload.len()),
+                Err(reason) => return (lengths, reason),
+            }
+        }
+    }
+
+    fn frame(len: usize) -> Vec<u8> {
+        Frame { kind: 0x0101, payload: vec![0; len] }.to_bytes()
+    }
+
+    #[tokio::test]
+    async fn an_end_between_frames_is_in_order_and_within_one_is_not() {
+        let bytes = [frame(3), frame(0)].concat();
+        assert_eq!(read_all(&bytes, false).await, (vec![3, 0], CloseReason::Remote));
+        for cut in 1..bytes.len() {
+            let (_, reason) = read_all(&bytes[..cut], false).await;
+            assert_eq!(matches!(reason, CloseReason::Lost(_)), cut != 11, "cut at {cut}: {reason:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_header_is_judged_before_its_payload_is_read() {
+        let mut header = frame(0);
+        header[7] = 0xff;
+        let (_, reason) = read_all(&header, true).await;
+        assert!(matches!(reason, CloseReason::Frame(FrameError::TooLong { .. })), "{reason:?}");
+        header[0] = 9;
+        assert_eq!(read_all(&header, true).await.1, CloseReason::Frame(FrameError::Version(9)));
+        let large = frame(MAX_BEFORE_HELLO);
+        let (frames, reason) = read_all(&large[..HEADER_LEN], false).await;
+        assert_eq!((frames, reason), (vec![], CloseReason::BeforeHello(MAX_BEFORE_HELLO + HEADER_LEN)));
+    }
+
+    #[tokio::test]
+    async fn any_bytes_end_in_a_reason() {
+        let mut seed = 1_u64;
+        for _ in 0..500 {
+            let mut noise = Vec::new();
+            for _ in 0..64 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                noise.push((seed >> 56) as u8);
+            }
+            // Half of them begin like a frame.
+            if seed & 1 == 0 {
+                noise[..2].copy_from_slice(&[1, 0]);
+            }
+            read_all(&noise, false).await;
+        }
+    }
+}

@@ -13,36 +13,36 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 
 /// Longer than anything here may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits, but not for ever.
-pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(value) => value,
         Err(_) => panic!("{what}: nothing within {PATIENCE:?}"),
     }
 }
 
-pub fn key(seed: u8) -> SecretKey {
+pub(crate) fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed(&[seed; 32])
 }
 
-pub fn loopback(port: u16) -> Endpoint {
+pub(crate) fn loopback(port: u16) -> Endpoint {
     Endpoint::new(([127, 0, 0, 1], port).into())
 }
 
-pub struct Device {
-    pub net: NetHandle,
-    pub events: Receiver<NetEvent>,
-    pub at: Endpoint,
+pub(crate) struct Device {
+    pub(crate) net: NetHandle,
+    pub(crate) events: Receiver<NetEvent>,
+    pub(crate) at: Endpoint,
 }
 
 impl Device {
-    pub async fn new(seed: u8) -> Self {
+    pub(crate) async fn new(seed: u8) -> Self {
         Self::with(seed, NetLimits::default()).await
     }
 
-    pub async fn with(seed: u8, limits: NetLimits) -> Self {
+    pub(crate) async fn with(seed: u8, limits: NetLimits) -> Self {
         let config = NetConfig { limits, ..NetConfig::new(key(seed), vec![Channel::Link]) };
         let (net, mut events) = Net::start(config).unwrap();
         let at = net.listen(loopback(0)).await.unwrap();
@@ -51,34 +51,34 @@ impl Device {
         Self { net, events, at }
     }
 
-    pub fn id(&self) -> DeviceId {
+    pub(crate) fn id(&self) -> DeviceId {
         self.net.device()
     }
 
-    pub fn dial(&self, dial: u64, device: Option<DeviceId>, endpoints: Vec<Endpoint>) {
+    pub(crate) fn dial(&self, dial: u64, device: Option<DeviceId>, endpoints: Vec<Endpoint>) {
         let target = DialTarget { device, endpoints, channel: Channel::Link };
         self.net.dial(DialId(dial), target).unwrap();
     }
 
-    pub async fn event(&mut self) -> NetEvent {
+    pub(crate) async fn event(&mut self) -> NetEvent {
         soon("an event", self.events.recv()).await.expect("the network runs")
     }
 
-    pub async fn opened(&mut self) -> Opened {
+    pub(crate) async fn opened(&mut self) -> Opened {
         match self.event().await {
             NetEvent::Opened(opened) => opened,
             other => panic!("{other:?}"),
         }
     }
 
-    pub async fn frame(&mut self) -> Frame {
+    pub(crate) async fn frame(&mut self) -> Frame {
         match self.event().await {
             NetEvent::Frame { frame, .. } => frame,
             other => panic!("{other:?}"),
         }
     }
 
-    pub async fn closed(&mut self) -> lanchat_net::CloseReason {
+    pub(crate) async fn closed(&mut self) -> lanchat_net::CloseReason {
         loop {
             match self.event().await {
                 NetEvent::Closed { reason, .. } => return reason,
@@ -88,7 +88,7 @@ impl Device {
         }
     }
 
-    pub async fn dial_failed(&mut self) -> DialFailure {
+    pub(crate) async fn dial_failed(&mut self) -> DialFailure {
         match self.event().await {
             NetEvent::DialFailed(failure) => failure,
             other => panic!("{other:?}"),
@@ -97,7 +97,7 @@ impl Device {
 }
 
 /// A dials B; both ends of the link, not admitted.
-pub async fn stranger_link(a: &mut Device, b: &mut Device) -> (Link, Link) {
+pub(crate) async fn stranger_link(a: &mut Device, b: &mut Device) -> (Link, Link) {
     a.dial(1, Some(b.id()), vec![b.at]);
     let at_a = a.opened().await;
     let at_b = b.opened().await;
@@ -109,19 +109,19 @@ pub async fn stranger_link(a: &mut Device, b: &mut Device) -> (Link, Link) {
 }
 
 /// A dials B; both ends of the link, admitted.
-pub async fn link(a: &mut Device, b: &mut Device) -> (Link, Link) {
+pub(crate) async fn link(a: &mut Device, b: &mut Device) -> (Link, Link) {
     let (at_a, at_b) = stranger_link(a, b).await;
     at_a.admit();
     at_b.admit();
     (at_a, at_b)
 }
 
-pub fn frame(number: u32, len: usize) -> Frame {
+pub(crate) fn frame(number: u32, len: usize) -> Frame {
     let mut payload = number.to_le_bytes().to_vec();
     payload.resize(len.max(4), 7);
     Frame { kind: 0xfff0, payload }
 }
 
-pub fn number(frame: &Frame) -> u32 {
+pub(crate) fn number(frame: &Frame) -> u32 {
     u32::from_le_bytes(frame.payload[..4].try_into().unwrap())
 }
