@@ -29,10 +29,9 @@ pub const SHARE_MEMORY: Duration = Duration::from_secs(600);
 
 /// Bytes of queued frames that go into one write, beyond the first frame.
 pub const WRITE_BATCH: usize = 64 * 1024;
-/// Time that a link closed after its last frame has to write it. Then it is cut.
+/// Time that a link has to write what is queued once it is closed in order, and to see the other side close. Then it
+/// is cut.
 pub const FLUSH_TIME: Duration = Duration::from_secs(2);
-/// Time that the other side has to close after our last frame, so that no reset overtakes it. Then it is cut.
-pub const LINGER: Duration = Duration::from_millis(500);
 /// Time that the multiplexer has to say goodbye. Then the connection is dropped.
 pub const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// Time that a shutdown gives to links to flush and close. Then they are dropped.

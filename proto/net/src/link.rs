@@ -88,6 +88,8 @@ pub(crate) struct Shared {
     admitted: AtomicBool,
     /// Wakes the writer: there is something to write, or a flush to begin. One waiter.
     work: Notify,
+    /// The link begins to close. One waiter.
+    closing: Notify,
     /// Wakes a reader that waits to be admitted. One waiter.
     admission: Notify,
     /// Ends the task. One waiter.
@@ -127,6 +129,7 @@ impl Shared {
             state: Mutex::new(State { queue: VecDeque::new(), bytes: 0, phase: Phase::Open }),
             admitted: AtomicBool::new(false),
             work: Notify::new(),
+            closing: Notify::new(),
             admission: Notify::new(),
             stop: Notify::new(),
             handler: AtomicWaker::new(),
@@ -169,6 +172,7 @@ impl Shared {
             state.phase = Phase::Flushing;
             drop(state);
             self.work.notify_one();
+            self.closing.notify_one();
         }
     }
 

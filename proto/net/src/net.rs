@@ -25,6 +25,9 @@ impl Net {
     /// [`NetError::Start`].
     pub fn start(config: NetConfig) -> Result<(NetHandle, mpsc::Receiver<NetEvent>), NetError> {
         let start = |error: String| NetError::Start(error);
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(start("there is no tokio runtime here".to_owned()));
+        }
         let device = config.key.public();
         let secret = ed25519::SecretKey::try_from_bytes(&mut *config.key.seed())
             .map_err(|error| start(error.to_string()))?;

@@ -38,6 +38,7 @@ mod tests {
     use std::pin::Pin;
     use std::task::Poll;
     use std::time::Duration;
+    use tokio::sync::mpsc;
     use tokio::task::JoinSet;
 
     /// Two ends of one connection over loopback.
@@ -65,15 +66,14 @@ mod tests {
         (dialled, accepted)
     }
 
-    /// Keeps a connection going, and moves bytes both ways on every stream, each way in a task of its own.
-    async fn run(mut muxer: StreamMuxerBox, streams: usize, opens: bool) {
+    /// Moves bytes both ways on every stream of a connection, each way in a task of its own, and keeps the connection
+    /// going until it is dropped: closing it could cut what is still on its way to the other end.
+    async fn run(mut muxer: StreamMuxerBox, streams: usize, opens: bool, done: mpsc::Sender<()>) {
         const BYTES: usize = 4 * 1024 * 1024;
         let mut halves = JoinSet::new();
         let mut seen = 0;
         poll_fn(|cx| {
-            if muxer.poll_unpin(cx)?.is_ready() {
-                cx.waker().wake_by_ref();
-            }
+            while muxer.poll_unpin(cx)?.is_ready() {}
             while seen < streams {
                 let polled =
                     if opens { muxer.poll_outbound_unpin(cx)? } else { muxer.poll_inbound_unpin(cx)? };
@@ -85,26 +85,26 @@ mod tests {
             }
             while let Poll::Ready(Some(half)) = halves.poll_join_next(cx) {
                 half.unwrap();
+                if seen == streams && halves.is_empty() {
+                    done.try_send(()).unwrap();
+                }
             }
-            if seen == streams && halves.is_empty() {
-                Poll::Ready(Ok::<(), std::io::Error>(()))
-            } else {
-                Poll::Pending
-            }
+            Poll::<std::io::Result<()>>::Pending
         })
         .await
         .unwrap();
-        poll_fn(|cx| muxer.poll_close_unpin(cx)).await.ok();
     }
 
     async fn drain(mut reader: impl AsyncRead + Unpin, bytes: usize) {
         let mut buffer = vec![0; 16 * 1024];
-        let mut left = bytes;
-        while left > 0 {
-            let read = reader.read(&mut buffer).await.unwrap();
-            assert!(read > 0, "{left} bytes are missing");
-            left -= read;
+        let mut read = 0;
+        loop {
+            match reader.read(&mut buffer).await.unwrap() {
+                0 => break,
+                some => read += some,
+            }
         }
+        assert_eq!(read, bytes);
     }
 
     async fn fill(mut writer: impl AsyncWrite + Unpin, bytes: usize) {
@@ -112,17 +112,21 @@ mod tests {
         for _ in 0..bytes / chunk.len() {
             writer.write_all(&chunk).await.unwrap();
         }
-        writer.flush().await.unwrap();
+        writer.close().await.unwrap();
     }
 
     /// Split streams once lost a waker in yamux and stalled for ever.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn split_streams_moving_bulk_both_ways_do_not_stall() {
         let (one, two) = pair().await;
-        let both = futures::future::join(tokio::spawn(run(one, 8, true)), tokio::spawn(run(two, 8, false)));
-        let (one, two) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("no stall");
-        one.unwrap();
-        two.unwrap();
+        let (done, mut finished) = mpsc::channel(2);
+        let mut ends = JoinSet::new();
+        ends.spawn(run(one, 8, true, done.clone()));
+        ends.spawn(run(two, 8, false, done));
+        for _ in 0..2 {
+            let next = tokio::time::timeout(Duration::from_secs(60), finished.recv());
+            assert_eq!(next.await, Ok(Some(())), "no stall");
+        }
     }
 
     #[tokio::test]

@@ -121,6 +121,35 @@ async fn a_slow_reader_is_told_by_full_and_memory_does_not_grow() {
 }
 
 #[tokio::test]
+async fn an_orderly_close_does_not_wait_for_ever_for_a_reader_that_reads_nothing() {
+    let limits = NetLimits { events: 1, ..NetLimits::default() };
+    let (mut a, mut b) = (Device::new(1).await, Device::with(2, limits).await);
+    let (at_a, _at_b) = link(&mut a, &mut b).await;
+    while at_a.send(frame(0, 100_000)).is_ok() {}
+    let start = Instant::now();
+    at_a.close(Close::AfterFlush);
+    assert_eq!(a.closed().await, CloseReason::Local);
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn strangers_do_not_pile_up_in_front_of_a_slow_owner() {
+    let limits = NetLimits { events: 1, hello_deadline: Duration::from_millis(300), ..NetLimits::default() };
+    let (mut a, mut b) = (Device::new(1).await, Device::with(2, limits).await);
+    for dial in 0..3 {
+        a.dial(dial, Some(b.id()), vec![b.at]);
+        a.opened().await;
+        // b's owner reads nothing; the stranger is closed all the same.
+        a.closed().await;
+    }
+    // The first was told of before the channel was full.
+    b.opened().await;
+    assert_eq!(b.closed().await, CloseReason::HelloDeadline);
+    let mut c = Device::new(3).await;
+    link(&mut c, &mut b).await;
+}
+
+#[tokio::test]
 async fn a_frame_that_is_too_long_closes_the_link() {
     let (mut a, mut b) = (Device::new(1).await, Device::new(2).await);
     let (at_a, _at_b) = link(&mut a, &mut b).await;

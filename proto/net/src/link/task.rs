@@ -2,33 +2,41 @@
 //!
 //! Keeps true: `Opened` comes first and `Closed` last; a header is judged before its payload is read; a reader of events that
 //! is slow makes this task wait, and so TCP, and so the sender; ending never waits for the other side longer than
-//! [`FLUSH_TIME`] and [`LINGER`].
+//! [`FLUSH_TIME`].
 
 use super::{Link, Shared, Work};
 use crate::api::{CloseReason, NetEvent, Opened};
-use crate::limits::{FLUSH_TIME, LINGER, WRITE_BATCH};
+use crate::limits::{FLUSH_TIME, WRITE_BATCH};
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use lanchat_proto::frame::{Frame, FrameHeader, HEADER_LEN};
 use lanchat_proto::limits::{MAX_BEFORE_HELLO, MAX_FRAME};
 use std::io;
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// Runs the link until it ends. The connection is told of the end before the owner is, so that a slow owner does
-/// not keep it.
+/// not keep it. An accepted link that ends before the owner could be told of it is not told of at all, so that strangers
+/// cannot pile up in front of a slow owner.
 pub(crate) async fn run<S>(stream: S, shared: Arc<Shared>, events: Sender<NetEvent>, opened: Opened)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let dialler = opened.dialler;
-    if events.send(NetEvent::Opened(opened)).await.is_err() {
-        return shared.stop(CloseReason::Local);
+    let permit = tokio::select! {
+        biased;
+        permit = events.reserve() => permit,
+        _ = shared.stopped(), if !dialler => return,
+    };
+    match permit {
+        Ok(permit) => permit.send(NetEvent::Opened(opened)),
+        Err(_) => return shared.stop(CloseReason::Local),
     }
     let (reader, writer) = stream.split();
     let reason = tokio::select! {
         biased;
         reason = shared.stopped() => reason,
+        () = overdue(&shared) => CloseReason::Local,
         reason = write(writer, &shared) => reason,
         reason = read(reader, &shared, &events, dialler) => reason,
     };
@@ -36,6 +44,14 @@ where
     let reason = shared.ended().unwrap_or(reason);
     // When nobody reads events any more, nobody waits for this one.
     drop(events.send(NetEvent::Closed { link: shared.id, reason }).await);
+}
+
+/// Ends [`FLUSH_TIME`] after the link began to close; never before.
+async fn overdue(shared: &Shared) {
+    while shared.is_open() {
+        shared.closing.notified().await;
+    }
+    sleep(FLUSH_TIME).await;
 }
 
 fn lost(error: &io::Error) -> CloseReason {
@@ -52,29 +68,19 @@ async fn write(mut stream: impl AsyncWrite + Unpin, shared: &Shared) -> CloseRea
                     stream.write_all(&bytes).await?;
                     stream.flush().await
                 };
-                let result = tokio::select! {
-                    result = written => result,
-                    () = too_long(shared) => return CloseReason::Local,
-                };
-                if let Err(error) = result {
+                if let Err(error) = written.await {
                     return lost(&error);
                 }
                 shared.wrote(len);
             }
         }
     }
-    // The reader ends the link as soon as the other side has closed too.
-    drop(timeout(FLUSH_TIME, stream.close()).await);
-    sleep(LINGER).await;
-    CloseReason::Local
-}
-
-/// Ends [`FLUSH_TIME`] after the link began to close; never before.
-async fn too_long(shared: &Shared) {
-    while shared.is_open() {
-        shared.work.notified().await;
+    // Closes this direction. The reader ends the link when the other side has closed too, which says that it has read
+    // everything: a stream dropped before that is reset, which may overtake what is still on its way.
+    match stream.close().await {
+        Ok(()) => std::future::pending().await,
+        Err(error) => lost(&error),
     }
-    sleep(FLUSH_TIME).await;
 }
 
 /// The byte stream ended, in order or not.
