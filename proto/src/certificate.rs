@@ -13,7 +13,7 @@ use crate::time::Wall;
 use serde::{Deserialize, Serialize};
 
 mod revocation;
-pub use revocation::{Act, Revocation, RevocationHead, Revocations};
+pub use revocation::{Act, ListAnchor, Revocation, RevocationHead, Revocations};
 
 /// Why a certificate was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -12,15 +12,14 @@
 mod support;
 
 use lanchat_proto::certificate::{
-    Act, Anchor, Certificate, CertificateError as E, Endorsement, Membership, Revocation, Revocations,
-    check_chain,
+    Act, Anchor, Certificate, CertificateError as E, Endorsement, ListAnchor, Membership, Revocation,
+    Revocations, check_chain,
 };
 use lanchat_proto::codec::{self, Blob, BoundedVec};
 use lanchat_proto::ids::{DeviceId, RealmId, UserId};
 use lanchat_proto::limits::{CERTIFICATE_LIFETIME, CERTIFICATE_SLACK, MAX_DEVICE_CHAIN};
 use lanchat_proto::signed::{SecretKey, Signed, SignedError};
 use lanchat_proto::time::Wall;
-use lanchat_proto::wire::link;
 use std::time::Duration;
 use support::cast::{self, ALICE, BOB, START};
 
@@ -338,7 +337,7 @@ fn a_list_is_taken_in_order_and_two_lists_for_one_number_are_told_apart() {
 #[test]
 fn a_list_that_travels_names_an_issuer_of_this_organisation() {
     let root = cast::root().public();
-    let frame = |root: DeviceId, issuing| link::Revocations { root, issuing, acts: BoundedVec::empty() };
+    let frame = |root: DeviceId, issuing| ListAnchor { root, issuing };
     let own = frame(root, Some(cast::issuing()));
     assert_eq!(own.issuer(&cast::realm()), Ok(cast::issuer().public()));
     assert_eq!(frame(root, None).issuer(&cast::realm()), Ok(root));

@@ -12,7 +12,7 @@
 
 mod support;
 
-use lanchat_proto::certificate::{Act, Revocation, RevocationHead};
+use lanchat_proto::certificate::{Act, ListAnchor, Revocation, RevocationHead};
 use lanchat_proto::codec::{Blob, BoundedVec, Text};
 use lanchat_proto::entry::{Descriptor, Draft, Entry, EntryKind, LogEnd, NudgeBody, OpenBody, TextBody};
 use lanchat_proto::frame::{Frame, HEADER_LEN, Kind};
@@ -210,8 +210,8 @@ fn link_frame(kind: Kind) -> Option<Vec<Line>> {
         }
         Kind::Revocations => {
             let signed = Signed::sign(&act(Act::Ban(BOB), 4), &cast::issuer()).unwrap();
-            let issuing = Some(cast::issuing());
-            frame(kind, &link::Revocations { root: cast::root().public(), issuing, acts: list(&[signed]) })
+            let anchor = ListAnchor { root: cast::root().public(), issuing: Some(cast::issuing()) };
+            frame(kind, &link::Revocations { anchor, acts: list(&[signed]) })
         }
         Kind::Renewed => {
             frame(kind, &link::Renewed { certificate: cast::alice_certificate(), chain: cast::alice_chain() })

@@ -10,7 +10,7 @@ use crate::limits::{ANNOUNCEMENT_AGE, MAX_CLAIMS};
 use crate::presence::Online;
 use crate::record::{Account, Change, Device};
 use crate::state::{CoordinatorState, Origin, Step, Told};
-use lanchat_proto::certificate::{Certificate, CertificateError, Member, Revocation, check_chain};
+use lanchat_proto::certificate::{Certificate, CertificateError, ListAnchor, Member, Revocation, check_chain};
 use lanchat_proto::codec::{BoundedVec, EncodeError};
 use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::ids::{DeviceId, Epoch, UserId};
@@ -207,8 +207,7 @@ impl CoordinatorState {
     /// A frame of acts, with the root's word for our issuing key, which anchors them wherever nodes pass them on.
     pub(crate) fn revocations_frame(&self, acts: &[Signed<Revocation>]) -> Result<Frame, EncodeError> {
         let frame = Revocations {
-            root: self.keys.root,
-            issuing: Some(self.keys.certificate.clone()),
+            anchor: ListAnchor { root: self.keys.root, issuing: Some(self.keys.certificate.clone()) },
             acts: BoundedVec::first(acts.iter().cloned()),
         };
         Frame::new(Kind::Revocations, &frame)

@@ -5,7 +5,7 @@
 //! revoke an issuer, and then nothing of that issuer counts. Goes in: signed acts whose issuer the caller checked.
 //! Goes out: whether a membership is revoked. `docs/protocol.md#revocation`.
 
-use super::{CertificateError, Member};
+use super::{CertificateError, IssuingCertificate, Member};
 use crate::codec::{self, Blob};
 use crate::ids::{DeviceId, RealmId, UserId};
 use crate::limits::MAX_ACT;
@@ -117,6 +117,29 @@ pub struct Revocation {
 
 impl Labelled for Revocation {
     const LABEL: &'static str = "lanchat/revocation/1";
+}
+
+/// Why a list is believed: whose it is, and the root's word for that key. Travels and is kept beside the acts.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ListAnchor {
+    /// The root's public key.
+    pub root: DeviceId,
+    /// The root's word for the issuer; absent for the root's own list.
+    pub issuing: Option<Signed<IssuingCertificate>>,
+}
+
+impl ListAnchor {
+    /// Whose list it is, for [`Revocations::apply`]: that key is of this realm, whether or not it has expired since.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn issuer(&self, realm: &RealmId) -> Result<DeviceId, CertificateError> {
+        match &self.issuing {
+            Some(issuing) => Ok(IssuingCertificate::check_ever(issuing, &self.root, realm)?.issuer),
+            None if RealmId::of_root(&self.root) == *realm => Ok(self.root),
+            None => Err(CertificateError::Realm),
+        }
+    }
 }
 
 /// The end of an issuer's list: its number (0 when empty) and the hash of its last act.

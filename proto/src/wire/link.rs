@@ -1,8 +1,6 @@
 //! Frames between two nodes. The order of things is in `docs/protocol.md#link`.
 
-use crate::certificate::{
-    Certificate, CertificateError, DeviceChain, IssuingCertificate, Revocation, RevocationHead,
-};
+use crate::certificate::{Certificate, DeviceChain, ListAnchor, Revocation, RevocationHead};
 use crate::codec::BoundedVec;
 use crate::entry::{Descriptor, WireEntry};
 use crate::ids::{ConversationId, DeviceId, EntryHash, Epoch, RealmId};
@@ -156,27 +154,10 @@ pub struct States {
 /// Acts of revocation lists that the other lacks, rising.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Revocations {
-    /// The root's public key.
-    pub root: DeviceId,
-    /// The root's word for the issuer, so that a list of another coordinator can be checked; absent for the root's own.
-    pub issuing: Option<Signed<IssuingCertificate>>,
+    /// Whose list it is, so that one of another coordinator can be checked.
+    pub anchor: ListAnchor,
     /// Acts of that issuer.
     pub acts: BoundedVec<Signed<Revocation>, MAX_REVOCATIONS>,
-}
-
-impl Revocations {
-    /// Whose list the acts are of, for [`crate::certificate::Revocations::apply`]: that key is of this realm, whether
-    /// or not it has expired since.
-    ///
-    /// # Errors
-    /// [`CertificateError`].
-    pub fn issuer(&self, realm: &RealmId) -> Result<DeviceId, CertificateError> {
-        match &self.issuing {
-            Some(issuing) => Ok(IssuingCertificate::check_ever(issuing, &self.root, realm)?.issuer),
-            None if RealmId::of_root(&self.root) == *realm => Ok(self.root),
-            None => Err(CertificateError::Realm),
-        }
-    }
 }
 
 /// A renewed certificate of the sender, on a link that is up.

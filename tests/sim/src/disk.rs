@@ -5,7 +5,7 @@
 
 use lanchat_node_core::boot::{KnownDevice, Stored, StoredLog};
 use lanchat_node_core::output::{Change, StoredEntry};
-use lanchat_proto::certificate::{Certificate, DeviceChain, Revocation};
+use lanchat_proto::certificate::{Certificate, DeviceChain, ListAnchor, Revocation};
 use lanchat_proto::entry::{Descriptor, EntryKind, LogEnd, TextBody, WireEntry};
 use lanchat_proto::ids::{DeviceId, Epoch, LogId, MessageId, UserId};
 use lanchat_proto::signed::Signed;
@@ -71,7 +71,7 @@ pub struct Disk {
     /// Receipts, the newest of each reader and log.
     pub receipts: BTreeMap<(LogId, DeviceId), (ReceiptRecord, SignedState)>,
     /// Revocation acts.
-    pub revocations: Vec<(Certificate, Signed<Revocation>)>,
+    pub revocations: Vec<(ListAnchor, Signed<Revocation>)>,
     profiles: BTreeMap<UserId, Profile>,
     directory: DirectoryMark,
     devices: BTreeMap<DeviceId, KnownDevice>,
@@ -174,8 +174,8 @@ impl Disk {
                 self.profiles.extend(profiles.iter().map(|profile| (profile.user, profile.clone())));
                 self.directory = mark.unwrap_or(self.directory);
             }
-            Change::Revocation { certificate, signed, .. } => {
-                self.revocations.push((certificate.clone(), signed.clone()));
+            Change::Revocation { anchor, signed, .. } => {
+                self.revocations.push((anchor.clone(), signed.clone()));
             }
             Change::Own { certificate, chain } => {
                 self.certificate = certificate.clone();

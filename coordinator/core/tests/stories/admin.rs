@@ -37,7 +37,7 @@ fn a_kick_is_told_to_all_without_a_tick_and_closes_the_sessions() {
     assert_eq!(office.admin(kick("bob")), Ok(AdminResult::Done { closed: 1 }));
     let told: Revocations = office.heard(&alice, Kind::Revocations).pop().unwrap();
     let realm = office.realm();
-    assert_eq!(told.issuer(&realm), Ok(office.issuer()));
+    assert_eq!(told.anchor.issuer(&realm), Ok(office.issuer()));
     let mut fold = lanchat_proto::certificate::Revocations::default();
     fold.apply(&told.acts[0], &realm, &office.issuer()).unwrap();
     let certificate = bob.certificate.clone().unwrap();

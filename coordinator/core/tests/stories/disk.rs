@@ -160,7 +160,7 @@ fn a_restored_coordinator_signs_no_acts_until_it_has_a_new_key() {
     assert!(signed_in.renewed.is_some(), "certificates move to the new key");
     office.admin(AdminCommand::Ban { user: user(), force: false }).unwrap();
     let pushed = office.heard::<Revocations>(&alice, Kind::Revocations).pop().unwrap();
-    assert_eq!(pushed.issuer(&office.realm()), Ok(office.issuer()));
+    assert_eq!(pushed.anchor.issuer(&office.realm()), Ok(office.issuer()));
     assert_eq!(pushed.acts[0].peek().unwrap().number, 1);
 }
 
