@@ -40,8 +40,9 @@ pub const MAX_SIGNED: usize = 512;
 pub const MAX_ACT: usize = 128;
 /// Endorsements from a user's first device to the one that presents itself. A longer chain is refused.
 pub const MAX_DEVICE_CHAIN: usize = 8;
-/// Coordinators of one organisation whose revocation lists a hello names.
-pub const MAX_ISSUERS: usize = 4;
+/// Revocation lists of one organisation that a node keeps and a hello names: the root's, and those of issuing keys now and
+/// before. Further ones are not taken.
+pub const MAX_ISSUERS: usize = 8;
 /// Protocol versions that a hello may offer.
 pub const MAX_VERSIONS: usize = 8;
 /// Revocation acts in one frame.
