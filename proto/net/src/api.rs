@@ -103,6 +103,8 @@ pub struct DialFailure {
     pub dial: DialId,
     /// Addresses tried and what happened there, in the order of their failures.
     pub attempts: Vec<(Endpoint, String)>,
+    /// An address where another device answered than the one that was dialled.
+    pub impostor: Option<Endpoint>,
     /// One line that sums it up.
     pub reason: String,
 }

@@ -26,6 +26,8 @@ struct Dial {
     /// Known device: addresses not yet found to be another's. Unknown: addresses not yet tried.
     left: VecDeque<Endpoint>,
     attempts: Vec<(Endpoint, String)>,
+    /// Where another device answered.
+    impostor: Option<Endpoint>,
     running: usize,
     /// The connection that answered.
     winner: Option<ConnectionId>,
@@ -58,7 +60,12 @@ impl Dials {
     /// Begins a dial.
     pub(crate) fn start(&mut self, dial: DialId, target: DialTarget) -> Step {
         let failed = |reason: &str| {
-            Step::Failed(DialFailure { dial, attempts: Vec::new(), reason: reason.to_owned() })
+            Step::Failed(DialFailure {
+                dial,
+                attempts: Vec::new(),
+                impostor: None,
+                reason: reason.to_owned(),
+            })
         };
         if self.dials.contains_key(&dial) || self.dials.len() >= MAX_DIALS {
             return failed("too many dials under way");
@@ -80,8 +87,15 @@ impl Dials {
             Some(Some(peer)) => Some(peer),
             None => None,
         };
-        let state =
-            Dial { peer, channel: target.channel, left, attempts: Vec::new(), running: 0, winner: None };
+        let state = Dial {
+            peer,
+            channel: target.channel,
+            left,
+            attempts: Vec::new(),
+            impostor: None,
+            running: 0,
+            winner: None,
+        };
         self.dials.entry(dial).or_insert(state).next(dial)
     }
 
@@ -122,6 +136,7 @@ impl Dials {
         let Some(dial) = self.dials.get_mut(&id) else { return Step::Nothing };
         dial.running = dial.running.saturating_sub(1);
         dial.attempts.extend(attempts);
+        dial.impostor = wrong.or(dial.impostor);
         let won = dial.winner == Some(connection);
         if dial.winner.is_some() && !won {
             // Another address has answered; this one does not matter.
@@ -141,8 +156,9 @@ impl Dials {
         if dial.running > 0 && !won {
             return Step::Nothing;
         }
-        let attempts = self.dials.remove(&id).map(|dial| dial.attempts).unwrap_or_default();
-        Step::Failed(DialFailure { dial: id, attempts, reason })
+        let (attempts, impostor) =
+            self.dials.remove(&id).map(|dial| (dial.attempts, dial.impostor)).unwrap_or_default();
+        Step::Failed(DialFailure { dial: id, attempts, impostor, reason })
     }
 
     /// Whether [`Self::tick`] has anything to do in a while.
@@ -216,7 +232,8 @@ mod tests {
         assert_eq!(again.endpoints, [at(2)]);
         dials.running(connection(2), &again);
         let step = dials.failed(connection(2), Vec::new(), None, "silence".to_owned());
-        let failure = DialFailure { dial: ID, attempts: wrong, reason: "silence".to_owned() };
+        let failure =
+            DialFailure { dial: ID, attempts: wrong, impostor: Some(at(1)), reason: "silence".to_owned() };
         assert_eq!(step, Step::Failed(failure));
         assert_eq!(dials.failed(connection(2), Vec::new(), None, String::new()), Step::Nothing);
     }
