@@ -54,7 +54,8 @@ pub async fn run(devices: usize, quick: bool) -> Result<Report, BenchError> {
 /// Lets this process and its children open enough files; tells how many.
 fn raise_open_files(devices: usize) -> Result<f64, BenchError> {
     let wanted = u64::try_from(devices).unwrap_or(u64::MAX).saturating_add(SPARE_FILES);
-    let allowed = rlimit::increase_nofile_limit(wanted.max(4096)).map_err(BenchError::io("raising open files"))?;
+    let allowed =
+        rlimit::increase_nofile_limit(wanted.max(4096)).map_err(BenchError::io("raising open files"))?;
     if allowed < wanted {
         let text = format!("{wanted} open files are needed and {allowed} allowed: see ulimit -Hn");
         return Err(BenchError::Unexpected(text));
@@ -228,7 +229,12 @@ impl Running {
             sessions.swap(number, last);
         }
         report.add_samples("one left, until all others know", &left, &[50, 100], TimeUnit::Millis);
-        report.add_samples("one came (from its dial on), until all others know", &came, &[50, 100], TimeUnit::Millis);
+        report.add_samples(
+            "one came (from its dial on), until all others know",
+            &came,
+            &[50, 100],
+            TimeUnit::Millis,
+        );
         Ok(())
     }
 
@@ -254,7 +260,11 @@ impl Running {
         running.rate(report, "sign-in with the directory at hand", sessions.len(), begin.elapsed(), cost);
         let devices = sessions.len();
         all_know(&sessions, "that all know who is on", move |known| known.online == devices).await?;
-        report.add("sign-in with the directory at hand, until all know everybody", begin.elapsed().as_secs_f64(), "s");
+        report.add(
+            "sign-in with the directory at hand, until all know everybody",
+            begin.elapsed().as_secs_f64(),
+            "s",
+        );
         running.memory(report, "after a restart, all signed in");
         Ok(())
     }

@@ -76,7 +76,13 @@ impl fmt::Display for Report {
         writeln!(f, "{} ({} cores{quick})", self.command, self.cores)?;
         let width = self.figures.iter().map(|figure| figure.name.chars().count()).max().unwrap_or(0);
         for Figure { name, value, unit } in &self.figures {
-            let decimals = if unit.is_empty() || *value >= 1000.0 { 0 } else if *value >= 10.0 { 1 } else { 3 };
+            let decimals = if unit.is_empty() || *value >= 1000.0 {
+                0
+            } else if *value >= 10.0 {
+                1
+            } else {
+                3
+            };
             writeln!(f, "  {name:<width$}  {value:>12.decimals$} {unit}")?;
         }
         Ok(())

@@ -34,7 +34,8 @@ impl Http {
         let (Some(port), Some(token)) = (port, token) else {
             return Err(BenchError::Unexpected("api.json tells no port and token".to_owned()));
         };
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(BenchError::io("the local API"))?;
+        let stream =
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(BenchError::io("the local API"))?;
         stream
             .set_nodelay(true)
             .and_then(|()| stream.set_read_timeout(Some(ANSWER)))
@@ -68,7 +69,10 @@ impl Http {
         }
         request += "\r\n";
         request += body.unwrap_or_default();
-        self.stream.get_mut().write_all(request.as_bytes()).map_err(BenchError::io("asking the local API"))?;
+        self.stream
+            .get_mut()
+            .write_all(request.as_bytes())
+            .map_err(BenchError::io("asking the local API"))?;
         let (status, body) = self.answer()?;
         if !(200..300).contains(&status) {
             return Err(BenchError::Unexpected(format!("{method} {path}: {status} {body}")));
@@ -81,13 +85,15 @@ impl Http {
 
     fn answer(&mut self) -> Result<(u16, String), BenchError> {
         let damaged = || BenchError::Unexpected("the local API's answer cannot be read".to_owned());
-        let status = self.line()?.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(damaged)?;
+        let status =
+            self.line()?.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(damaged)?;
         let mut length = 0;
         loop {
             let line = self.line()?;
             let Some((name, value)) = line.split_once(':') else { break };
             if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse().ok().filter(|length| *length <= MAX_BODY).ok_or_else(damaged)?;
+                length =
+                    value.trim().parse().ok().filter(|length| *length <= MAX_BODY).ok_or_else(damaged)?;
             }
         }
         let mut body = vec![0; length];

@@ -30,12 +30,22 @@ impl Coordinator {
         let dir = dir.join("coordinator");
         let dir = dir.to_string_lossy();
         let arguments = [
-            "run", "--data-dir", &dir, "--listen", "/ip4/127.0.0.1/tcp/0", "--admin", "127.0.0.1:0", "--org",
-            "bench", "--registration", "invite",
+            "run",
+            "--data-dir",
+            &dir,
+            "--listen",
+            "/ip4/127.0.0.1/tcp/0",
+            "--admin",
+            "127.0.0.1:0",
+            "--org",
+            "bench",
+            "--registration",
+            "invite",
         ];
         let (program, ready) = Program::start(&binary("lanchat-coordinator")?, &arguments)?;
         let join = ready.get("join").and_then(Value::as_str).map(ToOwned::to_owned);
-        let join = join.ok_or_else(|| BenchError::Unexpected("the coordinator told no join link".to_owned()))?;
+        let join =
+            join.ok_or_else(|| BenchError::Unexpected("the coordinator told no join link".to_owned()))?;
         Ok(Self { program, join })
     }
 }
@@ -60,8 +70,17 @@ impl Node {
         let dir = dir.join(name);
         let text = dir.to_string_lossy();
         let arguments = [
-            "run", "--data-dir", &text, "--headless", "--no-mdns", "--name", name, "--listen",
-            "/ip4/127.0.0.1/tcp/0", "--ui", "127.0.0.1:0",
+            "run",
+            "--data-dir",
+            &text,
+            "--headless",
+            "--no-mdns",
+            "--name",
+            name,
+            "--listen",
+            "/ip4/127.0.0.1/tcp/0",
+            "--ui",
+            "127.0.0.1:0",
         ];
         let (program, _) = Program::start(&binary("lanchat")?, &arguments)?;
         let http = Http::connect(&dir)?;
@@ -105,6 +124,10 @@ impl Node {
     pub fn end(mut self) -> Result<(), BenchError> {
         self.http.post("/api/v1/shutdown", &json!({}))?;
         let status = self.program.ended()?;
-        if status.success() { Ok(()) } else { Err(BenchError::Unexpected(format!("lanchat ended with {status}"))) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(BenchError::Unexpected(format!("lanchat ended with {status}")))
+        }
     }
 }

@@ -47,9 +47,19 @@ pub fn run(quick: bool) -> Result<Report, BenchError> {
     let percentiles = [50, 99];
     report.add_samples("raw TCP, 200 bytes there and back", &raw, &percentiles, TimeUnit::Micros);
     report.add_samples("flush of one page to the disk", &flush, &percentiles, TimeUnit::Micros);
-    report.add_samples("request of the local API (status)", &status(&mut alice, rounds)?, &percentiles, TimeUnit::Micros);
+    report.add_samples(
+        "request of the local API (status)",
+        &status(&mut alice, rounds)?,
+        &percentiles,
+        TimeUnit::Micros,
+    );
     report.add_samples("message, until stored here", &stored, &percentiles, TimeUnit::Micros);
-    report.add_samples("message, until stored on both disks and told so", &delivered, &percentiles, TimeUnit::Micros);
+    report.add_samples(
+        "message, until stored on both disks and told so",
+        &delivered,
+        &percentiles,
+        TimeUnit::Micros,
+    );
     for (who, (before, after)) in ["sender", "receiver"].into_iter().zip(before.into_iter().zip(after)) {
         let used = after.zip(before).map(|(after, before)| after.saturating_sub(before));
         let each = used.map(|used| TimeUnit::Micros.of(used) / count(rounds + WARM_UP));
@@ -66,7 +76,7 @@ fn sends(node: &mut Node, wait: &str, rounds: usize) -> Result<Samples, BenchErr
     let mut samples = Samples::new();
     for round in 0..WARM_UP + rounds {
         let text = format!("{round:<TEXT$}");
-        let body = json!({ "to": "bob", "text": text.replace(' ', "."), "wait": wait, "timeout_ms": 30_000 });
+        let body = json!({ "to": "bob", "text": text.replace(' ', "."), "wait": wait, "timeout_s": 30 });
         let begin = Instant::now();
         let sent = node.http.post("/api/v1/messages", &body)?;
         let took = begin.elapsed();

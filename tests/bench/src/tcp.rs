@@ -41,7 +41,8 @@ pub fn serve_echo() -> Result<(), BenchError> {
 pub fn ping_pong(rounds: usize, warm_up: usize) -> Result<Samples, BenchError> {
     let own = std::env::current_exe().map_err(BenchError::io("finding the own program"))?;
     let (peer, ready) = Program::start(&own, &["echo"])?;
-    let port = ready.get("port").and_then(serde_json::Value::as_u64).and_then(|port| u16::try_from(port).ok());
+    let port =
+        ready.get("port").and_then(serde_json::Value::as_u64).and_then(|port| u16::try_from(port).ok());
     let port = port.ok_or_else(|| BenchError::Unexpected("the peer told no port".to_owned()))?;
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(BenchError::io("connecting"))?;
     stream.set_nodelay(true).map_err(BenchError::io("connecting"))?;

@@ -1,18 +1,17 @@
 //! A whole node without files: the real rules over real links, with a store in memory.
 //!
-//! Keeps true: the rules get what the real shell would give them, in the same order; a write is answered at once, as on
-//! a disk that costs nothing. Goes in: commands. Goes out: answers, and [`NodeKnown`] whenever it changes.
+//! Keeps true: the rules get what the real shell would give them; a write is answered at once, as on a disk that costs
+//! nothing. Goes in: commands. Goes out: answers, and [`NodeKnown`] whenever it changes.
 
 use crate::error::BenchError;
 use crate::light::office::{Identity, Office};
 use crate::light::{Clock, random};
 use lanchat_net::{Close, DialTarget, Link, Net, NetConfig, NetEvent, NetHandle};
-use lanchat_node_core::boot::{Channel, CoordinatorPin, DialId, LinkId, LoadId, RequestId, Settings, Stored};
+use lanchat_node_core::boot::{Channel, CoordinatorPin, DialId, LinkId, RequestId, Settings, Stored};
 use lanchat_node_core::output::{Answer, CommandError, Event};
 use lanchat_node_core::view::{CoordinatorState, Route};
-use lanchat_node_core::{Boot, Change, Command, Input, NodeState, Output};
-use lanchat_proto::entry::WireEntry;
-use lanchat_proto::ids::{DeviceId, Epoch, HostId, LogId, UserId};
+use lanchat_node_core::{Boot, Command, Input, MemoryStore, NodeState, Output};
+use lanchat_proto::ids::{DeviceId, Epoch, HostId, UserId};
 use lanchat_proto::wire::Endpoint;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -67,13 +66,18 @@ impl LightNode {
     ///
     /// # Errors
     /// [`BenchError`].
-    pub async fn start(office: &Office, identity: &Identity, behaviour: &Behaviour) -> Result<Self, BenchError> {
+    pub async fn start(
+        office: &Office,
+        identity: &Identity,
+        behaviour: &Behaviour,
+    ) -> Result<Self, BenchError> {
         let config = NetConfig::new(identity.key.clone(), vec![lanchat_net::Channel::Link]);
         let (net, events) = Net::start(config).map_err(BenchError::failed("starting the network"))?;
         if behaviour.listen {
             let any = Endpoint::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
             net.listen(any).await.map_err(BenchError::failed("listening"))?;
         }
+        let epoch = Epoch(u64::from_le_bytes(random()?));
         let clock = Clock::start();
         let now = clock.now();
         let boot = Boot {
@@ -81,7 +85,7 @@ impl LightNode {
             key: identity.key.clone(),
             certificate: identity.certificate.clone(),
             chain: identity.chain.clone(),
-            epoch: Epoch(u64::from_le_bytes(random()?)),
+            epoch,
             coordinator: Some(CoordinatorPin {
                 device: office.coordinator,
                 endpoints: office.endpoints.clone(),
@@ -101,7 +105,7 @@ impl LightNode {
             net,
             links: BTreeMap::new(),
             endpoints: BTreeSet::new(),
-            shelf: Shelf::default(),
+            store: MemoryStore::new(epoch, identity.certificate.clone(), identity.chain.clone()),
             answers: VecDeque::new(),
             waiting: BTreeMap::new(),
             next_request: 0,
@@ -132,62 +136,13 @@ impl LightNode {
     }
 }
 
-/// Entries, which the rules read back. Everything else they keep themselves while they run.
-#[derive(Default)]
-struct Shelf {
-    logs: BTreeMap<LogId, Vec<(u64, WireEntry)>>,
-    arrival: u64,
-}
-
-impl Shelf {
-    fn apply(&mut self, changes: Vec<Change>) {
-        for change in changes {
-            match change {
-                Change::Entry(stored) => {
-                    self.arrival += 1;
-                    let log = self.logs.entry(stored.entry.header.log()).or_default();
-                    log.push((self.arrival, stored.entry.wire));
-                }
-                Change::Branch { log, from } => {
-                    let log = self.logs.entry(log).or_default();
-                    log.truncate(usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX));
-                }
-                Change::Receipt { .. }
-                | Change::Epoch(_)
-                | Change::Freeze { .. }
-                | Change::Device(_)
-                | Change::Profiles { .. }
-                | Change::Revocation { .. }
-                | Change::Own { .. }
-                | Change::ClockOffset(_)
-                | Change::Announcement { .. } => {}
-            }
-        }
-    }
-
-    fn load(&self, log: &LogId, from: u64, max_entries: usize, max_bytes: usize) -> Vec<(u64, WireEntry)> {
-        let skipped = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
-        let entries = self.logs.get(log).into_iter().flatten().skip(skipped).take(max_entries);
-        let mut bytes = 0;
-        let mut loaded = Vec::new();
-        for entry in entries {
-            bytes += entry.1.size();
-            if bytes > max_bytes && !loaded.is_empty() {
-                break;
-            }
-            loaded.push(entry.clone());
-        }
-        loaded
-    }
-}
-
 struct Driver {
     core: NodeState,
     clock: Clock,
     net: NetHandle,
     links: BTreeMap<u64, Link>,
     endpoints: BTreeSet<Endpoint>,
-    shelf: Shelf,
+    store: MemoryStore,
     /// What the store answered and the rules have not seen yet.
     answers: VecDeque<Input>,
     waiting: BTreeMap<RequestId, oneshot::Sender<Result<Answer, CommandError>>>,
@@ -285,11 +240,15 @@ impl Driver {
                 }
             }
             Output::Persist { id, changes } => {
-                self.shelf.apply(changes);
-                self.answers.push_back(Input::Stored { id });
+                let stored = self.store.apply(&changes).map(|()| Input::Stored { id });
+                self.answers.push_back(stored.unwrap_or_else(|error| {
+                    let (ends, reason) = (self.store.ends(&changes), error.to_string());
+                    Input::StoreFailed { id, ends, reason }
+                }));
             }
             Output::Load { id, log, from, max_entries, max_bytes } => {
-                self.load(id, &log, from, max_entries, max_bytes);
+                let entries = self.store.load(&log, from, max_entries, max_bytes);
+                self.answers.push_back(Input::Loaded { id, entries });
             }
             Output::Answer { request, result } => {
                 if let Some(answer) = self.waiting.remove(&request) {
@@ -299,11 +258,6 @@ impl Driver {
             }
             Output::Event(event) => self.event(event),
         }
-    }
-
-    fn load(&mut self, id: LoadId, log: &LogId, from: u64, max_entries: usize, max_bytes: usize) {
-        let entries = self.shelf.load(log, from, max_entries, max_bytes);
-        self.answers.push_back(Input::Loaded { id, entries });
     }
 
     fn close(&self, link: LinkId, how: Close) {
