@@ -1,0 +1,60 @@
+//! The OpenAPI document, generated from the routes' own types. A test compares it with the table of routes.
+
+use crate::api::{account, assets, events, messages, people, session, settings};
+use axum::Json;
+use utoipa::OpenApi;
+
+/// The document.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "lanchat",
+        description = "The local API of a lanchat node. Every route but the page's files, the session and the events needs the header `Authorization: Bearer TOKEN`."
+    ),
+    paths(
+        assets::index,
+        assets::file,
+        session::open,
+        session::new_code,
+        session::new_ticket,
+        document,
+        events::socket,
+        people::status,
+        people::users,
+        people::avatar,
+        people::profile,
+        people::set_profile,
+        people::set_avatar,
+        people::remove_avatar,
+        people::set_presence,
+        people::contacts,
+        people::add_contact,
+        people::remove_contact,
+        messages::send,
+        messages::message,
+        messages::nudge,
+        messages::conversations,
+        messages::history,
+        messages::mark_read,
+        messages::search,
+        account::register,
+        account::login,
+        account::logout,
+        account::password,
+        account::devices,
+        account::endorse,
+        account::accept,
+        settings::list,
+        settings::get,
+        settings::set,
+        settings::backup,
+        settings::shutdown,
+    )
+)]
+pub struct Document;
+
+/// This document.
+#[utoipa::path(get, path = "/api/v1/openapi.json", responses((status = 200, description = "OpenAPI")))]
+pub(crate) async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(Document::openapi())
+}

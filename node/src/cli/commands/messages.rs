@@ -1,0 +1,125 @@
+//! Sending, history, search.
+
+use crate::api::error::{EXIT_FAILED, EXIT_TIMED_OUT};
+use crate::cli::Failure;
+use crate::cli::args::{HistoryArgs, SendArgs, WaitArg};
+use crate::cli::client::{Client, with_query};
+use crate::cli::commands::{field, items, local_time, stdin, word};
+use crate::cli::out::{Out, clean, clean_line};
+use crate::lang::{Lang, Msg, chinese_error, fill};
+use lanchat_node_core::output::CommandError;
+use lanchat_proto::limits::MAX_TEXT;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Time that an answer may take beyond the wait that was asked for.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// The node's own error, said here so that a huge text need not travel.
+fn too_long(lang: Lang, len: usize) -> Failure {
+    let english = CommandError::TextTooLong { len, max: MAX_TEXT }.to_string();
+    let (len, max) = (len.to_string(), MAX_TEXT.to_string());
+    let line = match (lang, chinese_error("text_too_long")) {
+        (Lang::ZhCn, Some(template)) => fill(template, &[("len", &len), ("max", &max)]),
+        (Lang::ZhCn, None) | (Lang::En, _) => english,
+    };
+    Failure::new(EXIT_FAILED, line)
+}
+
+/// `send`.
+pub(super) fn send(client: &Client, out: &Out, args: &SendArgs) -> Result<(), Failure> {
+    let text = if args.text == "-" { stdin::text(out.lang, MAX_TEXT)? } else { args.text.clone() };
+    if text.len() > MAX_TEXT {
+        return Err(too_long(out.lang, text.len()));
+    }
+    let wait = match args.wait {
+        WaitArg::Stored => "stored",
+        WaitArg::Delivered => "delivered",
+        WaitArg::Read => "read",
+    };
+    let body = json!({
+        "to": args.to,
+        "text": text,
+        "reply_to": args.reply_to,
+        "wait": wait,
+        "timeout_s": args.timeout,
+    });
+    let limit = Duration::from_secs(args.timeout).saturating_add(MARGIN);
+    let answered = client.post_within("messages", &body, limit);
+    if let Err(failure) = &answered
+        && failure.exit == EXIT_TIMED_OUT
+        && let Some(sent) = failure.detail.get("sent")
+    {
+        // The message is on its way: whoever waits by script gets its id all the same.
+        if out.json {
+            out.document(sent)?;
+        }
+        return Err(failure.clone());
+    }
+    let sent = answered?;
+    let id = field(&sent, "id").to_owned();
+    out.either(&sent, Msg::Sent, &[("id", &id), ("state", &word(out.lang, wait))])
+}
+
+/// `nudge`.
+pub(super) fn nudge(client: &Client, out: &Out, user: &str) -> Result<(), Failure> {
+    let sent = client.post("nudges", &json!({ "to": user }))?;
+    out.either(&sent, Msg::Nudged, &[("user", user)])
+}
+
+/// A message as people read it: a line, or several for a text of several lines.
+pub(super) fn shown(out: &Out, message: &Value) -> String {
+    let lang = out.lang;
+    let deleted = message.get("deleted").and_then(Value::as_bool) == Some(true);
+    let text = match field(message, "kind") {
+        _ if deleted => Msg::Deleted.text(lang).to_owned(),
+        "text" => clean(field(message, "text")).replace('\n', "\n    "),
+        "nudge" => Msg::Nudge.text(lang).to_owned(),
+        _ => Msg::UnknownKind.text(lang).to_owned(),
+    };
+    let own = message.get("own").and_then(Value::as_bool) == Some(true);
+    let state = if own { format!(" ({})", word(lang, field(message, "state"))) } else { String::new() };
+    let author = match field(message, "author_name") {
+        "" => format!("@{}", field(message, "author")),
+        name => clean_line(name),
+    };
+    format!("{} {}: {text}{state}", local_time(field(message, "sent_at")), out.bold(&author))
+}
+
+fn show(out: &Out, messages: &Value) -> Result<(), Failure> {
+    if out.json {
+        return out.document(messages);
+    }
+    items(messages).try_for_each(|message| out.line(&shown(out, message)))
+}
+
+/// `history`.
+pub(super) fn history(client: &Client, out: &Out, args: &HistoryArgs) -> Result<(), Failure> {
+    let path = with_query(
+        "history",
+        &[
+            ("to", Some(args.to.clone())),
+            ("limit", args.limit.map(|limit| limit.to_string())),
+            ("before", args.before.clone()),
+        ],
+    );
+    show(out, &client.get(&path)?)?;
+    // A person has seen it; a program has not, unless it says so.
+    if !out.json || args.mark_read {
+        client.post("read", &json!({ "to": args.to }))?;
+    }
+    Ok(())
+}
+
+/// `search`.
+pub(super) fn search(
+    client: &Client,
+    out: &Out,
+    query: String,
+    within: Option<String>,
+    limit: Option<usize>,
+) -> Result<(), Failure> {
+    let limit = limit.map(|limit| limit.to_string());
+    let path = with_query("search", &[("query", Some(query)), ("in", within), ("limit", limit)]);
+    show(out, &client.get(&path)?)
+}
