@@ -1,26 +1,16 @@
 //! Each command works: it ends well and tells its figures. What the figures are is nobody's business here.
 //!
-//! Takes the programs from LANCHAT_BIN_DIR, else from beside the bench; where they are not built, the commands that need
-//! them are not run.
+//! The programs are those of the stories: from LANCHAT_BIN_DIR, else cargo builds them.
 
 use serde_json::Value;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-
-fn programs() -> Option<PathBuf> {
-    let dir = match std::env::var_os("LANCHAT_BIN_DIR") {
-        Some(dir) => PathBuf::from(dir),
-        None => Path::new(env!("CARGO_BIN_EXE_lanchat-bench")).parent()?.to_path_buf(),
-    };
-    let built = |name: &str| dir.join(format!("{name}{}", std::env::consts::EXE_SUFFIX)).is_file();
-    (built("lanchat") && built("lanchat-coordinator")).then_some(dir)
-}
 
 /// Runs a command and returns its figures by name.
 fn figures(arguments: &[&str]) -> Vec<(String, f64)> {
     let output = Command::new(env!("CARGO_BIN_EXE_lanchat-bench"))
         .args(arguments)
         .args(["--quick", "--json"])
+        .env("LANCHAT_BIN_DIR", lanchat_tests::bins::lanchat().parent().unwrap())
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -44,7 +34,6 @@ fn assert_told(figures: &[(String, f64)], names: &[&str]) {
 
 #[test]
 fn a_message_makes_its_round_trip() {
-    let Some(_) = programs() else { return };
     assert_told(
         &figures(&["round-trip"]),
         &["raw TCP, 200 bytes there and back, p50", "message, until stored on both disks and told so, p99"],
@@ -53,13 +42,11 @@ fn a_message_makes_its_round_trip() {
 
 #[test]
 fn an_idle_node_is_looked_at_with_peers() {
-    let Some(_) = programs() else { return };
     assert_told(&figures(&["peers"]), &["peers enrolled, started and linked in"]);
 }
 
 #[test]
 fn devices_sign_in_leave_and_come() {
-    let Some(_) = programs() else { return };
     assert_told(
         &figures(&["coordinator"]),
         &[
@@ -85,6 +72,5 @@ fn messages_are_searched() {
 
 #[test]
 fn programs_start() {
-    let Some(_) = programs() else { return };
     assert_told(&figures(&["start"]), &["lanchat, size", "lanchat, first start to ready, p50"]);
 }
