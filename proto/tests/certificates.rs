@@ -400,3 +400,52 @@ fn a_chain_leads_from_a_users_first_device_to_this_one() {
         keys.iter().enumerate().map(|(n, key)| link(key, &keys[n.saturating_sub(1)])).collect();
     assert!(long.len() > MAX_DEVICE_CHAIN && BoundedVec::<_, MAX_DEVICE_CHAIN>::new(long).is_err());
 }
+
+/// Acts from numbers: which list, which act, how much later than the act before.
+fn lists_of(acts: &[(u8, u8, u64)]) -> Vec<List> {
+    let issuers = [cast::issuer(), SecretKey::from_seed(&[0x22; 32])];
+    let thief = issuers[1].public();
+    let mut lists: Vec<List> = [cast::root()].into_iter().chain(issuers).map(List::of).collect();
+    for (list, what, later) in acts {
+        let act = match what {
+            0 => Act::Ban(ALICE),
+            1 => Act::Unban(ALICE),
+            2 => Act::Kick { user: ALICE, up_to_serial: 6 + later },
+            3 => Act::RevokeDevice { device: cast::alice().public(), up_to_serial: 6 },
+            _ => Act::RevokeIssuer(thief),
+        };
+        let list = &mut lists[usize::from(*list)];
+        *list =
+            std::mem::replace(list, List::of(cast::root())).later(Duration::from_millis(*later)).then(act);
+    }
+    lists
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        cases: 48,
+        failure_persistence: None,
+        ..proptest::prelude::ProptestConfig::default()
+    })]
+
+    #[test]
+    fn what_is_revoked_does_not_depend_on_the_order_of_arrival(
+        acts in proptest::collection::vec((0_u8..3, 0_u8..5, 0_u64..3), 1..12),
+        order in proptest::collection::vec(0_usize..3, 40),
+    ) {
+        let lists = lists_of(&acts);
+        let whole = folded(&lists.iter().collect::<Vec<_>>());
+        let mut mixed = Revocations::default();
+        let mut next = [0; 3];
+        for at in order.into_iter().chain((0..3).flat_map(|list| vec![list; 12])) {
+            if let Some(act) = lists[at].acts.get(next[at]) {
+                next[at] += 1;
+                mixed.apply(act, &cast::realm(), &lists[at].key.public()).unwrap();
+            }
+        }
+        proptest::prop_assert_eq!(mixed.is_banned(&ALICE), whole.is_banned(&ALICE));
+        let member = cast::certified(&alice()).check_ever(&cast::realm()).unwrap();
+        proptest::prop_assert_eq!(mixed.covers(&member), whole.covers(&member));
+        proptest::prop_assert_eq!(mixed.heads().collect::<Vec<_>>(), whole.heads().collect::<Vec<_>>());
+    }
+}
