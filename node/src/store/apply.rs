@@ -10,7 +10,7 @@ use super::limits::MOVED_ANSWERS;
 use super::load::{log_end, log_row};
 use lanchat_node_core::boot::{DeviceTrust, KnownDevice};
 use lanchat_node_core::output::{Change, StoredEntry};
-use lanchat_proto::certificate::{Certificate, Revocation};
+use lanchat_proto::certificate::{ListAnchor, Revocation};
 use lanchat_proto::entry::{EntryError, EntryKind, LogEnd, TextBody};
 use lanchat_proto::ids::{DeviceId, EntryHash, Epoch, LogId, MessageId, RealmId};
 use lanchat_proto::limits::MAX_CLOCK_AHEAD;
@@ -60,8 +60,8 @@ pub(super) fn apply(sql: &Connection, owner: &Owner, change: &Change) -> Result<
         }
         Change::Device(device) => known_device(sql, device)?,
         Change::Profiles { fresh, profiles, mark } => directory(sql, *fresh, profiles, mark.as_ref())?,
-        Change::Revocation { certificate, issuer, number, signed } => {
-            revocation(sql, certificate, issuer, *number, signed)?;
+        Change::Revocation { anchor, issuer, number, signed } => {
+            revocation(sql, anchor, issuer, *number, signed)?;
         }
         Change::Own { certificate, chain } => {
             sql.prepare_cached("UPDATE membership SET certificate = ?1, chain = ?2")?
@@ -370,13 +370,13 @@ fn directory(
 
 fn revocation(
     sql: &Connection,
-    certificate: &Certificate,
+    anchor: &ListAnchor,
     issuer: &DeviceId,
     number: u64,
     signed: &Signed<Revocation>,
 ) -> rusqlite::Result<()> {
     sql.prepare_cached("INSERT INTO revocations VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")?
-        .execute(params![issuer.0, shifted(number), encoded(certificate)?, encoded(signed)?])
+        .execute(params![issuer.0, shifted(number), encoded(anchor)?, encoded(signed)?])
         .map(drop)
 }
 

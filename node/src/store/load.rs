@@ -58,7 +58,7 @@ fn stored(connection: &Connection) -> Result<Stored, Error> {
         directory,
         devices: all(connection, "SELECT * FROM devices", device)?,
         revocations: all(connection, "SELECT * FROM revocations ORDER BY issuer, number", |row| {
-            Ok((decoded(row, "certificate")?, decoded(row, "signed")?))
+            Ok((decoded(row, "anchor")?, decoded(row, "signed")?))
         })?,
         clock_offset,
         last_stamp,

@@ -102,7 +102,7 @@ CREATE TABLE devices (
 CREATE TABLE revocations (
     issuer BLOB NOT NULL,                   -- the issuing key, 32 bytes
     number INTEGER NOT NULL,                -- 1, 2, 3 ... in the issuer's list, shifted
-    certificate BLOB NOT NULL,              -- a certificate that anchors the issuer, encoded
+    anchor BLOB NOT NULL,                   -- the root's word for the issuer, encoded
     signed BLOB NOT NULL,                   -- the act as it travels, encoded
     PRIMARY KEY (issuer, number)
 ) STRICT, WITHOUT ROWID;

@@ -5,7 +5,7 @@ use crate::store::rows::Page;
 use crate::store::{Membership, Store, StoreError, peek, set_epoch, set_membership};
 use lanchat_node_core::boot::{DeviceTrust, KnownDevice};
 use lanchat_node_core::output::Change;
-use lanchat_proto::certificate::{Act, Revocation};
+use lanchat_proto::certificate::{Act, ListAnchor, Revocation};
 use lanchat_proto::codec::BoundedVec;
 use lanchat_proto::ids::{DeviceId, Epoch, RealmId};
 use lanchat_proto::names::{DisplayName, Note};
@@ -64,6 +64,7 @@ async fn everything_that_the_core_stores_comes_back() {
     let Change::Receipt { signed, .. } = &read else { panic!() };
     let signed = signed.clone();
     let own = super::support::certificate(&issuer);
+    let anchor = ListAnchor { root: issuer.key.public(), issuing: None };
     node.stored(vec![
         Change::Profiles { fresh: false, profiles: vec![profile(5)], mark: None },
         Change::Profiles { fresh: true, profiles: vec![profile(6)], mark: None },
@@ -71,7 +72,7 @@ async fn everything_that_the_core_stores_comes_back() {
         Change::Device(KnownDevice { trust: DeviceTrust::Unendorsed, ..device.clone() }),
         Change::Device(device.clone()),
         Change::Revocation {
-            certificate: own.clone(),
+            anchor: anchor.clone(),
             issuer: issuer.key.public(),
             number: 1,
             signed: act.clone(),
@@ -93,7 +94,7 @@ async fn everything_that_the_core_stores_comes_back() {
     assert!(names.len() == 2 && !names.contains(&"user5".to_owned()));
     assert_eq!((stored.directory, stored.clock_offset, stored.announcement), (mark, -5000, u64::MAX));
     assert_eq!((stored.devices, stored.states), (vec![device], vec![signed]));
-    assert_eq!(stored.revocations, vec![(own, act)]);
+    assert_eq!(stored.revocations, vec![(anchor, act)]);
     assert_eq!((stored.logs[0].log, stored.logs[0].end, stored.arrival), (log.id, log.end, 2));
     // The far stamp is in its log, but was not adopted.
     assert_eq!(stored.last_stamp, Hlc(1));
