@@ -1,5 +1,7 @@
 //! Backups from the outside: what goes in comes out, and nothing else ever does.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic too")]
+
 use lanchat::backup::{self, BackupError, BackupParts};
 use lanchat::store::{Membership, Store, StoreError, peek};
 use lanchat_proto::certificate::Certificate;

@@ -43,7 +43,7 @@ pub(super) fn step(sql: &Connection) -> Result<u64, Error> {
 
 fn next_texts(sql: &Connection) -> Result<Vec<(i64, Option<String>)>, Error> {
     let mut statement = sql.prepare_cached(
-        "SELECT arrival, kind, shown, header, signature, body FROM entries \
+        "SELECT arrival, kind, shown, header, signature, body FROM entries NOT INDEXED \
          WHERE arrival > (SELECT indexed FROM progress) ORDER BY arrival LIMIT ?1",
     )?;
     statement
@@ -80,7 +80,7 @@ pub(super) fn search(
 ) -> Result<Vec<i64>, Error> {
     let mut search = Search { query, limit, left: SEARCH_LOOKED_AT, found: Vec::new() };
     let fresh = sql.prepare_cached(
-        "SELECT arrival, kind, header, signature, body FROM entries \
+        "SELECT arrival, kind, header, signature, body FROM entries NOT INDEXED \
          WHERE arrival > (SELECT indexed FROM progress) AND shown = 1 AND kind = 2 \
          AND (?1 IS NULL OR conversation_id = ?1) AND ?2 <> '' ORDER BY arrival DESC",
     )?;

@@ -9,7 +9,7 @@ pub const GROUP: usize = 256;
 /// Answers that the writer keeps while nobody takes them. Beyond that it stops writing until somebody does.
 pub const ANSWERS: usize = 4096;
 /// Time after which the writer offers a kept answer again.
-pub const ANSWER_RETRY: Duration = Duration::from_millis(5);
+pub const ANSWER_RETRY: Duration = Duration::from_millis(1);
 /// Most entries of one load. Fewer are answered, and the core asks for the rest.
 pub const LOAD_ENTRIES: usize = 4096;
 /// Most bytes of one load, beyond the first entry.

@@ -152,7 +152,7 @@ pub(super) fn entries(
 ) -> Result<Vec<(u64, WireEntry)>, Error> {
     let Some(log_id) = log_row(connection, log)? else { return Ok(Vec::new()) };
     let mut statement = connection.prepare_cached(
-        "SELECT arrival, header, signature, body, hash FROM entries \
+        "SELECT arrival, header, signature, body, hash FROM entries INDEXED BY entries_log \
          WHERE log_id = ?1 AND number >= ?2 AND branch = 0 ORDER BY number",
     )?;
     let mut rows = statement.query(params![log_id, super::convert::small(from)])?;

@@ -66,8 +66,13 @@ impl Pool {
     }
 }
 
-const ROW: &str = "SELECT e.*, c.conversation, c.descriptor, l.device, l.epoch, l.author FROM entries e \
-                   JOIN logs l ON l.id = e.log_id JOIN conversations c ON c.id = e.conversation_id";
+/// Rows for [`Receipts::message`]. The index is named, since SQLite keeps no statistics here to choose by.
+fn rows_by(index: &str) -> String {
+    format!(
+        "SELECT e.*, c.conversation, c.descriptor, l.device, l.epoch, l.author FROM entries e {index} \
+         CROSS JOIN logs l ON l.id = e.log_id CROSS JOIN conversations c ON c.id = e.conversation_id"
+    )
+}
 
 impl Reader {
     pub(super) fn new(pool: Arc<Pool>) -> Self {
@@ -117,7 +122,8 @@ impl Reader {
             }
             let found = index::search(sql, &query, within.flatten(), limit.min(PAGE))?;
             let mut receipts = Receipts::default();
-            let mut statement = sql.prepare_cached(&format!("{ROW} WHERE e.arrival = ?1"))?;
+            let mut statement =
+                sql.prepare_cached(&format!("{} WHERE e.arrival = ?1", rows_by("NOT INDEXED")))?;
             found
                 .into_iter()
                 .map(|arrival| statement.query_row([arrival], |row| receipts.message(sql, row)))
@@ -132,7 +138,8 @@ impl Reader {
     pub fn message(&self, message: &MessageId) -> Result<Option<HistoryRow>, StoreError> {
         self.read(|sql| {
             sql.prepare_cached(&format!(
-                "{ROW} WHERE e.message = ?1 AND e.shown = 1 ORDER BY e.arrival LIMIT 1"
+                "{} WHERE e.message = ?1 AND e.shown = 1 ORDER BY e.arrival LIMIT 1",
+                rows_by("INDEXED BY entries_message")
             ))?
             .query_row([message.0], |row| Receipts::default().message(sql, row))
             .optional()
@@ -247,7 +254,7 @@ struct Place {
 
 fn place(sql: &Connection, conversation: i64, message: &MessageId) -> Result<Option<Place>, Error> {
     sql.prepare_cached(
-        "SELECT e.place, l.device, l.epoch, e.number FROM entries e JOIN logs l ON l.id = e.log_id \
+        "SELECT e.place, l.device, l.epoch, e.number FROM entries e INDEXED BY entries_message JOIN logs l ON l.id = e.log_id \
          WHERE e.message = ?1 AND e.shown = 1 AND e.conversation_id = ?2 ORDER BY e.arrival LIMIT 1",
     )?
     .query_row(params![message.0, conversation], |row| {
@@ -281,9 +288,10 @@ fn history(
 
 pub(super) fn history_sql() -> String {
     format!(
-        "{ROW} WHERE e.conversation_id = ?1 AND e.shown = 1 AND e.place <= ?2 \
+        "{} WHERE e.conversation_id = ?1 AND e.shown = 1 AND e.place <= ?2 \
          AND (e.place < ?2 OR (l.device, l.epoch, e.number) < (?3, ?4, ?5)) \
-         ORDER BY e.place DESC, l.device DESC, l.epoch DESC, e.number DESC LIMIT ?6"
+         ORDER BY e.place DESC, l.device DESC, l.epoch DESC, e.number DESC LIMIT ?6",
+        rows_by("INDEXED BY entries_history")
     )
 }
 
@@ -292,7 +300,7 @@ fn unread(sql: &Connection, conversation: i64, me: &UserId) -> Result<u64, Error
     let count: i64 = sql
         .prepare_cached(
             "SELECT count(*) FROM (SELECT 1 FROM logs l JOIN conversations c ON c.id = l.conversation_id \
-             CROSS JOIN entries e ON e.log_id = l.id AND e.branch = 0 AND e.number > coalesce(( \
+             CROSS JOIN entries e INDEXED BY entries_log ON e.log_id = l.id AND e.branch = 0 AND e.number > coalesce(( \
                  SELECT max(s.seen) FROM states s WHERE s.conversation = c.conversation AND s.kind = ?3 \
                  AND s.subject = CAST(l.device || l.epoch AS BLOB) AND s.user = ?2), 0) \
              WHERE l.conversation_id = ?1 AND l.author <> ?2 AND e.shown = 1 LIMIT ?4)",
@@ -308,7 +316,7 @@ struct Receipts {
 }
 
 impl Receipts {
-    /// A row of [`ROW`] as a message.
+    /// A row of [`rows_by`] as a message.
     fn message(&mut self, sql: &Connection, row: &Row<'_>) -> Result<HistoryRow, Error> {
         let log = LogId {
             conversation: id(row, "conversation", ConversationId::from_slice)?,

@@ -3,5 +3,6 @@
 mod faults;
 mod history;
 mod keeping;
+mod load;
 mod search;
 mod support;

@@ -162,7 +162,7 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn open(path: &Path) -> Self {
-        let (sender, answers) = mpsc::channel(2);
+        let (sender, answers) = mpsc::channel(16);
         let (store, reader, opened) = Store::open(path, sender).unwrap();
         Self { store, reader, opened, answers, next: 0, _directory: None }
     }
