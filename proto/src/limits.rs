@@ -9,7 +9,7 @@ pub const MAX_FRAME: usize = 256 * 1024;
 /// Bytes that a link may carry in one direction before its hello was accepted. More closes it.
 pub const MAX_BEFORE_HELLO: usize = 4 * 1024;
 /// Time from a connection's start to its accepted hello. Later closes it.
-pub const HELLO_DEADLINE: Duration = Duration::from_secs(5);
+pub const HELLO_DEADLINE: Duration = Duration::from_millis(2500);
 /// Most that a decoder may claim while reading one frame (bincode counts claimed, not read, bytes).
 pub const MAX_DECODE: usize = 1024 * 1024;
 
