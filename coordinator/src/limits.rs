@@ -29,5 +29,10 @@ pub const STOP_TIME: Duration = Duration::from_millis(1500);
 pub const LOG_FILES: usize = 14;
 /// Connections of devices. Further ones are refused.
 pub const CONNECTIONS: usize = 8192;
+/// Connections that have not signed in, in total: a whole office comes back at once after a restart. Further ones are
+/// refused and come again.
+pub const UNPROVED: usize = 1024;
+/// The same from one address without any signed-in device: a terminal server, an office behind one router.
+pub const UNPROVED_PER_SOURCE: usize = 32;
 /// Bytes of `config.toml` and `org.key`. Longer ones are refused.
 pub const MAX_FILE: u64 = 64 * 1024;

@@ -9,7 +9,7 @@ use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::error::ServerError;
 use crate::keys;
-use crate::limits::{CONNECTIONS, PORTS_TRIED};
+use crate::limits::{CONNECTIONS, PORTS_TRIED, UNPROVED, UNPROVED_PER_SOURCE};
 use crate::settings::{self, DataDir};
 use crate::store::{Database, Files};
 use event_loop::EventLoop;
@@ -54,6 +54,8 @@ impl Config {
             // A person who types a password holds an unproved link; the rules close those that do not.
             hello_deadline: lanchat_coordinator_core::limits::ENROL_DEADLINE,
             connections: CONNECTIONS,
+            unproved: UNPROVED,
+            unproved_per_source: UNPROVED_PER_SOURCE,
             ..NetLimits::default()
         };
         Self {

@@ -25,7 +25,7 @@ pub(crate) use backup::{Files, restore};
 pub enum StoreError {
     /// SQLite.
     #[error("coordinator.db: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
     /// A migration.
     #[error("coordinator.db cannot be brought up to date: {0}")]
     Migration(String),
@@ -59,6 +59,16 @@ pub enum StoreError {
     /// The thread cannot be started.
     #[error("no thread for the database: {0}")]
     Thread(std::io::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::NotADatabase) => Self::NotOurs,
+            Some(rusqlite::ErrorCode::DatabaseCorrupt) => Self::Damaged(error.to_string()),
+            _ => Self::Sqlite(error),
+        }
+    }
 }
 
 /// What the store is asked.
@@ -205,5 +215,135 @@ impl Store {
         {
             tracing::error!("The store's thread panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lanchat_coordinator_core::record::{Account, Device, Invite, Secret, Verifier};
+    use lanchat_proto::certificate::{Act, Certificate, Revocation};
+    use lanchat_proto::codec::{BoundedVec, Text};
+    use lanchat_proto::ids::RealmId;
+    use lanchat_proto::names::DisplayName;
+    use lanchat_proto::signed::{SecretKey, Signed};
+    use lanchat_proto::time::Wall;
+    use lanchat_proto::wire::coordinator::Announcement;
+
+    fn account(n: u8, name: &str) -> Account {
+        Account {
+            user: UserId([n; 16]),
+            name: name.parse().unwrap(),
+            display_name: DisplayName::parse("李雷").unwrap(),
+            department: DisplayName::parse("Büro").unwrap(),
+            title: DisplayName::default(),
+            note: Default::default(),
+            avatar: [n; 32],
+            password: Verifier { scheme: 1, key: [n; 32], hash: [9; 32] },
+            secret: Secret::OneTime,
+            created: Wall(5),
+            last_seen: Wall(0),
+            version: u64::from(n),
+        }
+    }
+
+    fn act(number: u64) -> Signed<Revocation> {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let (realm, issuer) = (RealmId([1; 32]), key.public());
+        let act = Act::Ban(UserId([1; 16]));
+        Signed::sign(&Revocation { realm, issuer, number, previous: [0; 32], at: Wall(1), act }, &key)
+            .unwrap()
+    }
+
+    fn everything() -> Vec<Change> {
+        let key = SecretKey::from_seed(&[2; 32]);
+        let name = "alice".parse().unwrap();
+        let device = Device {
+            device: key.public(),
+            user: UserId([1; 16]),
+            certificate: Certificate::self_signed(&key, name, [1; 32], Wall(9)).unwrap(),
+            chain: BoundedVec::empty(),
+            issued: Wall(9),
+            enrolled: Wall(8),
+            active: true,
+        };
+        let invite = |code: &str, uses| Invite {
+            code: code.into(),
+            uses,
+            expires: Some(Wall(7)),
+            standing: uses.is_none(),
+        };
+        let said = |number| Announcement { number, at: Wall(3), text: Text::new("Lunch").unwrap() };
+        vec![
+            Change::Account(Box::new(account(1, "alice"))),
+            Change::Avatar { user: UserId([1; 16]), picture: vec![1, 2] },
+            Change::LastSeen { user: UserId([1; 16]), at: Wall(77) },
+            Change::Device(Box::new(device)),
+            Change::Serial(1_800_000_000_000),
+            Change::Act(act(1)),
+            Change::Invite(invite("standing", None)),
+            Change::Invite(invite("used", Some(3))),
+            Change::InviteGone("used".into()),
+            Change::Announcement(said(1)),
+            Change::Announcement(said(2)),
+            Change::AnnouncementGone(1),
+        ]
+    }
+
+    #[test]
+    fn what_is_written_is_loaded_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("coordinator.db");
+        let mut database = Database::open(&path).unwrap();
+        assert!(matches!(database.write_surely(1, &everything()), Answer::Stored { id: 1 }));
+        let before = database.load(44).unwrap();
+        drop(database);
+        let after = Database::open(&path).unwrap().load(55).unwrap();
+        assert_eq!(before, after);
+        assert_eq!((after.generation, after.serial), (22, 1_800_000_000_000));
+        assert_eq!(after.accounts, [Account { last_seen: Wall(77), ..account(1, "alice") }]);
+        assert_eq!((after.devices.len(), after.acts.len()), (1, 1));
+        assert_eq!((after.invites[0].code.as_str(), after.announcements[0].number), ("standing", 2));
+    }
+
+    #[test]
+    fn a_batch_that_fails_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut database = Database::open(&dir.path().join("coordinator.db")).unwrap();
+        database.write(&everything()).unwrap();
+        let before = database.load(1).unwrap();
+        let taken = [Change::Serial(99), Change::Account(Box::new(account(2, "alice")))];
+        assert!(matches!(database.write_surely(2, &taken), Answer::Failed { id: 2 }));
+        assert_eq!(database.load(1).unwrap(), before);
+    }
+
+    #[test]
+    fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut database = Database::open(&dir.path().join("coordinator.db")).unwrap();
+        database.write(&everything()).unwrap();
+        let picture = Change::Avatar { user: UserId([1; 16]), picture: vec![7; 60_000] };
+        database.connection.execute_batch("PRAGMA max_page_count = 1").unwrap();
+        let full = database.write_surely(2, std::slice::from_ref(&picture));
+        assert!(matches!(full, Answer::Failed { id: 2 }));
+        assert_eq!(rows::avatar(&database.connection, &UserId([1; 16])).unwrap(), [1, 2]);
+        database.connection.execute_batch("PRAGMA max_page_count = 100000").unwrap();
+        assert!(matches!(database.write_surely(3, &[picture]), Answer::Stored { id: 3 }));
+    }
+
+    #[test]
+    fn a_damaged_database_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("coordinator.db");
+        let mut database = Database::open(&path).unwrap();
+        database.write(&everything()).unwrap();
+        database.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        drop(database);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.chunks_mut(4096).skip(1).for_each(|page| page[..64].fill(0xee));
+        std::fs::write(&path, &bytes).unwrap();
+        let error = Database::open(&path).err().unwrap();
+        assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     check_mark(&connection)?;
-    // Each pragma's reason: docs/operations.md and reliability figures; FULL and fullfsync are what "on disk" means.
+    // FULL and fullfsync are what "on disk" means; the rest distrusts the file.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
          PRAGMA checkpoint_fullfsync = ON; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;
@@ -46,13 +46,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
 
 /// Refuses a file that is not ours or that a newer program wrote, before anything is written to it.
 fn check_mark(connection: &Connection) -> Result<(), StoreError> {
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(|error| match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::NotADatabase) => StoreError::NotOurs,
-            Some(rusqlite::ErrorCode::DatabaseCorrupt) => StoreError::Damaged(error.to_string()),
-            _ => error.into(),
-        })?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables == 0 {
         return Ok(());
     }
