@@ -8,6 +8,7 @@ use lanchat_node_core::output::{Change, StoredEntry};
 use lanchat_proto::certificate::{Certificate, DeviceChain, ListAnchor, Revocation};
 use lanchat_proto::entry::{Descriptor, EntryKind, LogEnd, TextBody, WireEntry};
 use lanchat_proto::ids::{DeviceId, Epoch, LogId, MessageId, UserId};
+use lanchat_proto::limits::MAX_CLOCK_AHEAD;
 use lanchat_proto::signed::Signed;
 use lanchat_proto::state::{ReceiptRecord, SignedState};
 use lanchat_proto::time::Hlc;
@@ -76,6 +77,7 @@ pub struct Disk {
     directory: DirectoryMark,
     devices: BTreeMap<DeviceId, KnownDevice>,
     clock_offset: i64,
+    last_stamp: Hlc,
     arrival: u64,
     announcement: u64,
 }
@@ -96,6 +98,7 @@ impl Disk {
             directory: DirectoryMark::default(),
             devices: BTreeMap::new(),
             clock_offset: 0,
+            last_stamp: Hlc::default(),
             arrival: 0,
             announcement: 0,
         }
@@ -111,7 +114,6 @@ impl Disk {
             end: on_disk.end(),
             frozen: on_disk.frozen,
         });
-        let own = self.logs.iter().filter(|(log, _)| self.is_own(log));
         Stored {
             logs: logs.collect(),
             states: self.receipts.values().map(|(_, signed)| signed.clone()).collect(),
@@ -120,14 +122,10 @@ impl Disk {
             devices: self.devices.values().cloned().collect(),
             revocations: self.revocations.clone(),
             clock_offset: self.clock_offset,
-            last_stamp: own.map(|(_, log)| log.end().time).max().unwrap_or_default(),
+            last_stamp: self.last_stamp,
             arrival: self.arrival,
             announcement: self.announcement,
         }
-    }
-
-    fn is_own(&self, log: &LogId) -> bool {
-        self.certificate.membership.peek().is_ok_and(|membership| membership.device == log.device)
     }
 
     /// Applies a transaction, or says what the real store would refuse it for.
@@ -143,14 +141,10 @@ impl Disk {
             Change::Entry(entry) => return self.append(entry),
             Change::Receipt { record, signed } => {
                 let key = (record.log, record.reader);
-                if self.receipts.get(&key).is_some_and(|(kept, _)| kept.counter >= record.counter) {
-                    return Err(format!(
-                        "a receipt of {} goes back to {}",
-                        record.reader.short(),
-                        record.counter
-                    ));
+                // An older word never replaces a newer one; to say it again does no harm.
+                if self.receipts.get(&key).is_none_or(|(kept, _)| kept.counter < record.counter) {
+                    self.receipts.insert(key, (record.clone(), signed.clone()));
                 }
-                self.receipts.insert(key, (record.clone(), signed.clone()));
             }
             Change::Epoch(epoch) => self.epoch = *epoch,
             Change::Branch { log, from } => {
@@ -200,6 +194,11 @@ impl Disk {
         }
         stored.entry.follows(&on_disk.end()).map_err(|error| format!("store: {error}"))?;
         self.arrival += 1;
+        let own = self.certificate.membership.peek().is_ok_and(|own| own.device == log.device);
+        let time = stored.entry.header.time;
+        if own || time.wall() <= stored.received_at.plus(MAX_CLOCK_AHEAD) {
+            self.last_stamp = self.last_stamp.max(time);
+        }
         on_disk.entries.push((self.arrival, Arc::new(stored.clone())));
         Ok(())
     }

@@ -29,13 +29,12 @@ impl World {
                 self.check_frame(at, &frame);
                 if let Some(side) = self.side(link.0, at, run) {
                     self.transmit(link.0, side, Arc::new(frame));
+                    self.admit_office_temp(link.0, side);
                 }
             }
             Output::Admit { link } => {
-                if let Some(side) = self.side(link.0, at, run)
-                    && let Some(conn) = self.net.conns.get_mut(&link.0)
-                {
-                    conn.side_mut(side).admitted = true;
+                if let Some(side) = self.side(link.0, at, run) {
+                    self.admit(link.0, side);
                 }
             }
             Output::Close { link, after_flush } => {
@@ -90,13 +89,13 @@ impl World {
         match job {
             Job::Read { id, log, from, max_entries, max_bytes } => {
                 let entries = pc.disk.load(&log, from, max_entries, max_bytes);
-                self.push(now, Event::Tell { at, run, input: Box::new(Input::Loaded { id, entries }) });
+                self.tell_of_disk(at, run, 0, Input::Loaded { id, entries });
             }
             Job::Write(id, changes) if fails => self.fail_writes(at, run, (id, changes), written),
             Job::Write(id, changes) => {
                 self.commit(at, &changes);
                 let later = if self.rng.chance(10) { self.rng.below(30 * MS) } else { 0 };
-                self.push(now + later, Event::Tell { at, run, input: Box::new(Input::Stored { id }) });
+                self.tell_of_disk(at, run, later, Input::Stored { id });
             }
         }
         if self.pc(at).is_some_and(|pc| !pc.jobs.is_empty()) {
@@ -131,8 +130,17 @@ impl World {
             })
             .collect();
         for input in outcomes {
-            self.push(self.now, Event::Tell { at, run, input: Box::new(input) });
+            self.tell_of_disk(at, run, 0, input);
         }
+    }
+
+    /// Outcomes reach the program in the order of the jobs, some of them late.
+    fn tell_of_disk(&mut self, at: At, run: u32, later: u64, input: Input) {
+        let moment = self.now + later;
+        let Some(pc) = self.pc_mut(at) else { return };
+        pc.disk_told = pc.disk_told.max(moment);
+        let moment = pc.disk_told;
+        self.push(moment, Event::Tell { at, run, input: Box::new(input) });
     }
 
     /// A transaction becomes durable.

@@ -158,7 +158,7 @@ impl World {
             return;
         }
         self.trace.say(self.now, || format!("{at} logs in again"));
-        let number = ENROLMENTS + (1 << 40) + self.events;
+        let number = ENROLMENTS + (1 << 40) + self.draw_number();
         self.office.enrolling.insert(number, at);
         let link = LinkId(number);
         let run = self.office.run;
@@ -228,10 +228,8 @@ impl World {
                 }
             }
             Output::Admit { link } => {
-                if let Some(side) = self.office_side(link.0)
-                    && let Some(conn) = self.net.conns.get_mut(&link.0)
-                {
-                    conn.side_mut(side).admitted = true;
+                if let Some(side) = self.office_side(link.0) {
+                    self.admit(link.0, side);
                 }
             }
             Output::Close { link, after_flush } => {

@@ -3,14 +3,13 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 use lanchat_sim::Detail;
-use lanchat_sim::schedule::{Outcome, Templates, run};
+use lanchat_sim::schedule::{Outcome, Templates, run_without};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-const USAGE: &str =
-    "usage: lanchat-sim [--schedules N] [--seed N] [--threads N] [--stop-after FAILURES] [--trace]";
+const USAGE: &str = "usage: lanchat-sim [--schedules N] [--seed N] [--threads N] [--stop-after FAILURES] [--without FAULT,...] [--trace]";
 /// Every so many schedules one is run twice, and both runs must be equal.
 const REPLAYED: u64 = 500;
 /// Failures that are printed.
@@ -22,11 +21,13 @@ struct Options {
     threads: usize,
     stop_after: usize,
     trace: bool,
+    without: Vec<String>,
 }
 
 fn options() -> Option<Options> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut options = Options { schedules: 20_000, seed: 1, threads, stop_after: 20, trace: false };
+    let mut options =
+        Options { schedules: 20_000, seed: 1, threads, stop_after: 20, trace: false, without: Vec::new() };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         if arg == "--trace" {
@@ -38,6 +39,7 @@ fn options() -> Option<Options> {
             "--schedules" => options.schedules = value.parse().ok()?,
             "--seed" => options.seed = value.parse().ok()?,
             "--threads" => options.threads = value.parse().ok()?,
+            "--without" => options.without = value.split(',').map(str::to_owned).collect(),
             "--stop-after" => options.stop_after = value.parse().ok()?,
             _ => return None,
         }
@@ -62,9 +64,9 @@ fn work(options: &Options, next: &AtomicU64, total: &Mutex<Total>) {
             return;
         }
         let seed = options.seed + index;
-        let mut outcome = run(seed, Detail::Hash, &mut templates);
+        let mut outcome = run_without(seed, Detail::Hash, &mut templates, &options.without);
         if index.is_multiple_of(REPLAYED) {
-            let again = run(seed, Detail::Hash, &mut templates);
+            let again = run_without(seed, Detail::Hash, &mut templates, &options.without);
             if again.hash != outcome.hash || again.events != outcome.events {
                 outcome.broken.push("the same seed gave another run".to_owned());
             }
@@ -92,7 +94,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     if options.trace {
-        let outcome = run(options.seed, Detail::Print, &mut Templates::default());
+        let outcome = run_without(options.seed, Detail::Print, &mut Templates::default(), &options.without);
         println!("{} events, hash {:016x}", outcome.events, outcome.hash);
         outcome.broken.iter().for_each(|broken| println!("broken {broken}"));
         return if outcome.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };

@@ -61,6 +61,8 @@ pub struct Pc {
     pub backup: Option<Disk>,
     /// Work for the disk.
     pub jobs: VecDeque<Job>,
+    /// When the newest outcome of a job reaches the program.
+    pub disk_told: Micros,
     /// How many writes in a hundred fail now.
     pub failing: u64,
     /// Nothing happens on it before this moment.
@@ -96,6 +98,7 @@ impl Pc {
             disk,
             backup: None,
             jobs: VecDeque::new(),
+            disk_told: 0,
             failing: 0,
             frozen_until: 0,
             timer: None,

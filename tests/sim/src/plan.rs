@@ -58,9 +58,11 @@ const FAULTS: &[Fault] = &[
     Fault::Changed,
 ];
 
-/// Lets the schedule of the world's seed happen.
-pub fn play(w: &mut World) {
-    let allowed: Vec<Fault> = FAULTS.iter().copied().filter(|_| w.rng.chance(30)).collect();
+/// Lets the schedule of the world's seed happen, except these kinds of faults.
+pub fn play(w: &mut World, without: &[String]) {
+    let drawn: Vec<Fault> = FAULTS.iter().copied().filter(|_| w.rng.chance(30)).collect();
+    let spared = |fault: &Fault| without.iter().any(|name| format!("{fault:?}").eq_ignore_ascii_case(name));
+    let allowed: Vec<Fault> = drawn.into_iter().filter(|fault| !spared(fault)).collect();
     w.net.jitter = w.rng.pick(&[MS, 2 * MS, 5 * MS, 80 * MS, 400 * MS]).unwrap_or(MS);
     let talkative = w.rng.range(30, 90);
     let patience = w.rng.pick(&[20 * MS, 300 * MS, 2 * SECOND, 8 * SECOND]).unwrap_or(SECOND);

@@ -16,6 +16,8 @@ use std::collections::VecDeque;
 
 /// How long a dial waits for somebody who does not answer.
 const DIAL_LIMIT: Micros = 5 * SECOND;
+/// Time from a connection's start to its accepted hello.
+const HELLO: Micros = 5 * SECOND;
 
 impl World {
     /// A program dials.
@@ -78,6 +80,7 @@ impl World {
                 conn.side_mut(side).not_before = opened;
             }
             self.push(opened, Event::Opened { conn, side, dial: (side == 0).then_some(dial) });
+            self.push(self.now + HELLO, Event::HelloDue { conn, side });
         }
     }
 
@@ -132,6 +135,9 @@ impl World {
         if !self.net.reaches(from, to) {
             return;
         }
+        if !self.may_read(conn, side) {
+            return;
+        }
         let Some(c) = self.net.conns.get_mut(&conn) else { return };
         let end = c.side_mut(side);
         let (run, open) = (end.run, end.open);
@@ -143,12 +149,6 @@ impl World {
         match item {
             Some(Item::End) => self.gone(conn, side),
             Some(Item::Frame(frame)) => {
-                if !end.admitted {
-                    end.before_hello += frame.payload.len() + HEADER_LEN;
-                    if end.before_hello > MAX_BEFORE_HELLO && to != OFFICE {
-                        self.breaks(format!("more than {MAX_BEFORE_HELLO} bytes before the hello"));
-                    }
-                }
                 self.trace.mix(&[4, self.now, to as u64, conn, u64::from(frame.kind)]);
                 self.trace.mix_bytes(&frame.payload);
                 self.trace
@@ -168,6 +168,54 @@ impl World {
         }
         self.schedule(conn, side);
         self.forget(conn);
+    }
+
+    /// Before the hello is accepted there is a limit: what comes to the dialler behind it waits, what comes to the
+    /// listener is a fault of the dialler.
+    fn may_read(&mut self, conn: u64, side: usize) -> bool {
+        let Some(c) = self.net.conns.get_mut(&conn) else { return false };
+        let (from, to) = (c.side(side ^ 1).at, c.side(side).at);
+        let end = c.side_mut(side);
+        let Some(Item::Frame(frame)) = end.inbound.front().filter(|_| end.open && !end.admitted) else {
+            return true;
+        };
+        let bytes = end.before_hello + frame.payload.len() + HEADER_LEN;
+        if bytes > MAX_BEFORE_HELLO && side == 0 {
+            return false;
+        }
+        end.before_hello = bytes;
+        if bytes > MAX_BEFORE_HELLO {
+            self.breaks(format!("{from} sends {to} {bytes} bytes before its hello is accepted"));
+        }
+        true
+    }
+
+    /// A program accepted the other's hello.
+    pub(crate) fn admit(&mut self, conn: u64, side: usize) {
+        if let Some(c) = self.net.conns.get_mut(&conn) {
+            c.side_mut(side).admitted = true;
+        }
+        self.schedule(conn, side);
+    }
+
+    pub(crate) fn admit_office_temp(&mut self, conn: u64, side: usize) {
+        if self
+            .net
+            .conns
+            .get(&conn)
+            .is_some_and(|c| c.channel == Channel::Coordinator && !c.side(side).admitted)
+        {
+            self.admit(conn, side);
+        }
+    }
+
+    /// A connection whose hello was not accepted in time is closed by the program's network part.
+    pub(crate) fn hello_due(&mut self, conn: u64, side: usize) {
+        let late = self.net.conns.get(&conn).is_some_and(|c| c.side(side).open && !c.side(side).admitted);
+        if late {
+            self.enqueue(conn, side ^ 1, Item::End);
+            self.gone(conn, side);
+        }
     }
 
     /// Bytes for a program that is gone: a machine with power says so, one without is silent.

@@ -31,6 +31,7 @@ pub(crate) enum Event {
     DialFailed { at: At, run: u32, dial: DialId },
     Arrive { conn: u64, side: usize },
     Gone { conn: u64, side: usize },
+    HelloDue { conn: u64, side: usize },
     Disk { at: At, run: u32 },
     Tell { at: At, run: u32, input: Box<Input> },
     OfficeDisk { run: u32 },
@@ -48,9 +49,10 @@ impl Event {
             | Self::Tell { at, .. }
             | Self::Enrolled { at, .. } => Some(*at),
             Self::OfficeDisk { .. } => Some(OFFICE),
-            Self::Opened { conn, side, .. } | Self::Arrive { conn, side } | Self::Gone { conn, side } => {
-                net.conns.get(conn).map(|conn| conn.side(*side).at)
-            }
+            Self::Opened { conn, side, .. }
+            | Self::Arrive { conn, side }
+            | Self::Gone { conn, side }
+            | Self::HelloDue { conn, side } => net.conns.get(conn).map(|conn| conn.side(*side).at),
         }
     }
 }
@@ -171,6 +173,12 @@ impl World {
         self.broken.push(format!("at {:.6} s: {rule}", self.now as f64 / 1e6));
     }
 
+    /// A number that is never drawn again.
+    pub(crate) fn draw_number(&mut self) -> u64 {
+        self.order += 1;
+        self.order
+    }
+
     pub(crate) fn push(&mut self, at: Micros, event: Event) {
         self.order += 1;
         self.queue.insert((at, self.order), event);
@@ -214,6 +222,7 @@ impl World {
             }
             Event::Arrive { conn, side } => self.arrive(conn, side),
             Event::Gone { conn, side } => self.gone(conn, side),
+            Event::HelloDue { conn, side } => self.hello_due(conn, side),
             Event::Disk { at, run } => self.disk(at, run),
             Event::Tell { at, run, input } => self.tell(at, run, *input),
             Event::OfficeDisk { run } => self.office_disk(run),
