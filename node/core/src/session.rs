@@ -328,6 +328,7 @@ impl NodeState {
         }
         self.session.anchor = Some(ListAnchor { root: welcome.root, issuing: Some(welcome.issuing) });
         self.take_coordinator_time(welcome.time);
+        self.out.push_back(Output::Admit { link });
         self.session.phase = Phase::SigningIn(link);
         self.timers.set(Timer::Session, self.after(SIGN_IN_DEADLINE));
         self.send_sign_in(link);

@@ -60,7 +60,9 @@ impl NodeState {
         if before.as_ref() == Some(&known) {
             return None;
         }
-        if before.is_none() && trust == DeviceTrust::Unendorsed {
+        // A user whose first device has not shown its chain yet is no cause for alarm.
+        let known_root = self.peers.users.get(&user).is_some_and(|user| user.root.is_some());
+        if before.is_none() && trust == DeviceTrust::Unendorsed && known_root {
             self.notice(Notice::UnendorsedDevice { user, device });
         }
         let risen = before.is_some_and(|before| before.trust < trust);
