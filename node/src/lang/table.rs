@@ -25,24 +25,24 @@ macro_rules! messages {
 }
 
 messages! {
-    NoNode: "no lanchat is running for {dir}; start it with `lanchat` or `lanchat run`", "{dir} 没有正在运行的 lanchat;请用 `lanchat` 或 `lanchat run` 启动";
-    NodeRuns: "a lanchat is running for {dir}; end it first", "{dir} 已有 lanchat 在运行,请先结束它";
+    NoNode: "no lanchat is running for {dir}; start it with `lanchat` or `lanchat run`", "{dir} 没有正在运行的 lanchat；请用 `lanchat` 或 `lanchat run` 启动";
+    NodeRuns: "a lanchat is running for {dir}; end it first", "{dir} 已有 lanchat 在运行，请先结束它";
     NodeSilent: "the running lanchat did not answer in time", "正在运行的 lanchat 未能及时应答";
     NodeEnded: "the running lanchat ended", "正在运行的 lanchat 已结束";
-    NoDataDir: "this user has no home directory: give --data-dir", "当前用户没有主目录:请指定 --data-dir";
-    BadFile: "{file}: {reason}", "文件 {file}:{reason}";
-    StdinFailed: "cannot read standard input: {reason}", "无法读取标准输入:{reason}";
-    StdoutFailed: "cannot write to standard output: {reason}", "无法写入标准输出:{reason}";
-    NoTerminal: "there is no terminal to ask on: give --{option}", "没有可供询问的终端:请使用 --{option}";
-    AskPassword: "Password: ", "密码:";
-    AskOldPassword: "Old password: ", "旧密码:";
-    AskNewPassword: "New password: ", "新密码:";
-    AskPassphrase: "Passphrase: ", "口令:";
-    AskAgain: "Once more: ", "再输入一次:";
+    NoDataDir: "this user has no home directory: give --data-dir", "当前用户没有主目录：请指定 --data-dir";
+    BadFile: "{file}: {reason}", "文件 {file}：{reason}";
+    StdinFailed: "cannot read standard input: {reason}", "无法读取标准输入：{reason}";
+    StdoutFailed: "cannot write to standard output: {reason}", "无法写入标准输出：{reason}";
+    NoTerminal: "there is no terminal to ask on: give --{option}", "没有可供询问的终端：请使用 --{option}";
+    AskPassword: "Password: ", "密码：";
+    AskOldPassword: "Old password: ", "旧密码：";
+    AskNewPassword: "New password: ", "新密码：";
+    AskPassphrase: "Passphrase: ", "口令：";
+    AskAgain: "Once more: ", "再输入一次：";
     NotTheSame: "the two are not the same", "两次输入不一致";
     MissingLine: "standard input has to hold {lines} line(s)", "标准输入应有 {lines} 行";
-    AskTrust: "Organisation '{org}' has the fingerprint {fingerprint}. Is that right? [y/N] ", "组织“{org}”的指纹是 {fingerprint}。是否正确?[y/N] ";
-    UiAt: "lanchat is running: {url}", "lanchat 正在运行:{url}";
+    AskTrust: "Organisation '{org}' has the fingerprint {fingerprint}. Is that right? [y/N] ", "组织“{org}”的指纹是 {fingerprint}。是否正确？[y/N] ";
+    UiAt: "lanchat is running: {url}", "lanchat 正在运行：{url}";
     Registered: "registered and signed in as {user}", "已注册并以 {user} 登录";
     LoggedIn: "signed in as {user}", "已以 {user} 登录";
     LoggedOut: "signed out", "已退出登录";
@@ -50,7 +50,7 @@ messages! {
     ProfileChanged: "the profile is changed", "个人资料已更改";
     ContactAdded: "{user} is starred", "已收藏 {user}";
     ContactRemoved: "{user} is not starred any more", "已取消收藏 {user}";
-    Sent: "{id} {state}", "{id} {state}";
+    Sent: "{id} {state}", "消息 {id} {state}";
     Nudged: "{user} is nudged", "已抖动 {user} 的窗口";
     BackedUp: "everything is in {file}, encrypted", "已将全部数据加密保存到 {file}";
     SettingChanged: "{key} = {value}", "设置 {key} = {value}";
@@ -71,13 +71,13 @@ messages! {
     FieldDevice: "Device", "设备";
     FieldVersion: "Version", "版本";
     FieldOrg: "Organisation", "组织";
-    FieldOpenLan: "none (open LAN)", "无(开放局域网)";
+    FieldOpenLan: "none (open LAN)", "无（开放局域网）";
     FieldCoordinator: "Coordinator", "协调器";
     FieldListen: "Listening on", "监听地址";
     FieldLinks: "Links", "连接";
-    FieldLinksValue: "{direct} direct, {relay} relayed", "直连 {direct},中继 {relay}";
+    FieldLinksValue: "{direct} direct, {relay} relayed", "直连 {direct}，中继 {relay}";
     FieldStore: "Stored", "存储";
-    FieldStoreValue: "{events} entries, {bytes} bytes", "{events} 条,{bytes} 字节";
+    FieldStoreValue: "{events} entries, {bytes} bytes", "{events} 条，{bytes} 字节";
     FieldUptime: "Running for", "运行时间";
     FieldSeconds: "{seconds} s", "{seconds} 秒";
     FieldDisplayName: "Displayed", "显示名称";
@@ -105,11 +105,11 @@ messages! {
     Nudge: "* nudges *", "* 抖动了窗口 *";
     UnknownKind: "* needs a newer lanchat *", "* 需要更新 lanchat 才能显示 *";
     Deleted: "* deleted *", "* 已删除 *";
-    WatchReceipt: "{user}: received up to {received}, read up to {read}", "{user}:已收到第 {received} 条,已读到第 {read} 条";
-    WatchPresence: "{user} is {presence}", "{user} {presence}";
-    WatchLink: "link to {user}: {route} {addr}", "与 {user} 的连接:{route} {addr}";
+    WatchReceipt: "{user}: received up to {received}, read up to {read}", "{user}：已收到第 {received} 条，已读到第 {read} 条";
+    WatchPresence: "{user} is {presence}", "{user} 现在{presence}";
+    WatchLink: "link to {user}: {route} {addr}", "与 {user} 的连接：{route} {addr}";
     WatchProfile: "{user} changed the profile", "{user} 更改了个人资料";
-    WatchCoordinator: "coordinator: {state}", "协调器:{state}";
-    WatchNotice: "notice: {notice} {text}", "通知:{notice} {text}";
+    WatchCoordinator: "coordinator: {state}", "协调器：{state}";
+    WatchNotice: "notice: {notice} {text}", "通知：{notice} {text}";
     WatchResync: "some events are gone", "部分事件已丢失";
 }
