@@ -68,6 +68,13 @@ pub struct Enrol {
     pub mode: EnrolMode,
 }
 
+/// An organisation was entered.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Entered {
+    /// Whether the password was a one-time secret of an administrator and is to be changed.
+    pub must_change_password: bool,
+}
+
 /// Why an organisation was not entered or left.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EnrolError {
@@ -145,13 +152,13 @@ pub enum Request {
     /// All users.
     Users(oneshot::Sender<Vec<UserView>>),
     /// The own profile.
-    Me(oneshot::Sender<Option<UserView>>),
+    Me(oneshot::Sender<UserView>),
     /// The node.
     Status(oneshot::Sender<NodeStatus>),
     /// Enter an organisation.
-    Enrol(Box<Enrol>, oneshot::Sender<Result<(), EnrolError>>),
+    Enrol(Box<Enrol>, oneshot::Sender<Result<Entered, EnrolError>>),
     /// Leave the organisation.
-    Logout(oneshot::Sender<Result<(), EnrolError>>),
+    Logout(oneshot::Sender<Result<Entered, EnrolError>>),
     /// Change the password: old, new.
     ChangePassword(Zeroizing<String>, Zeroizing<String>, oneshot::Sender<Result<(), HandleError>>),
     /// Write an encrypted backup: file, passphrase.
@@ -230,11 +237,11 @@ impl Handle {
         self.ask(Request::Users).await
     }
 
-    /// The own user, when the directory knows it.
+    /// The own user.
     ///
     /// # Errors
     /// [`HandleError::Stopped`].
-    pub async fn me(&self) -> Result<Option<UserView>, HandleError> {
+    pub async fn me(&self) -> Result<UserView, HandleError> {
         self.ask(Request::Me).await
     }
 
@@ -250,7 +257,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`HandleError`].
-    pub async fn enrol(&self, enrol: Enrol) -> Result<(), HandleError> {
+    pub async fn enrol(&self, enrol: Enrol) -> Result<Entered, HandleError> {
         Ok(self.ask(|answer| Request::Enrol(Box::new(enrol), answer)).await??)
     }
 
@@ -259,7 +266,8 @@ impl Handle {
     /// # Errors
     /// [`HandleError`].
     pub async fn logout(&self) -> Result<(), HandleError> {
-        Ok(self.ask(Request::Logout).await??)
+        self.ask(Request::Logout).await??;
+        Ok(())
     }
 
     /// Changes the password.

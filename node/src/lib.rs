@@ -4,8 +4,18 @@
 //! core and outputs out of it. libp2p stays behind `net`, SQL behind `store`, JSON behind `api`.
 
 pub mod api;
+pub mod app;
+pub mod backup;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod handle;
+pub mod identity;
 pub mod lang;
+pub mod launch;
+pub mod password;
+pub mod paths;
+pub mod platform;
 pub mod store;
+pub mod telemetry;

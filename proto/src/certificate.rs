@@ -11,7 +11,9 @@ use crate::names::UserName;
 use crate::signed::{Labelled, SecretKey, Signed, SignedError};
 use crate::time::Wall;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+
+mod revocation;
+pub use revocation::{Act, ListAnchor, Revocation, RevocationHead, Revocations};
 
 /// Why a certificate was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +47,7 @@ pub enum CertificateError {
         /// Number got.
         got: u64,
     },
-    /// Two lists for one number: the issuer, or its key's thief, cheats.
+    /// Two lists for one number: the issuer, or a thief of its key, cheats.
     #[error("two revocation lists for number {0}")]
     Equivocation(u64),
 }
@@ -69,13 +71,29 @@ impl Labelled for IssuingCertificate {
     const LABEL: &'static str = "lanchat/issuing/1";
 }
 
-/// What a member may do.
+/// What a member may do. A role that this version does not know reads as an ordinary member's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(from = "u32", into = "u32")]
 pub enum Role {
     /// An ordinary member.
     Member,
     /// A member who may administer the coordinator.
     Admin,
+}
+
+impl From<u32> for Role {
+    fn from(number: u32) -> Self {
+        if number == 1 { Self::Admin } else { Self::Member }
+    }
+}
+
+impl From<Role> for u32 {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Member => 0,
+            Role::Admin => 1,
+        }
+    }
 }
 
 /// An issuer's word that a device belongs to a user of the realm. In the open LAN the device issues its own.
@@ -93,7 +111,8 @@ pub struct Membership {
     pub device: DeviceId,
     /// The device's X25519 public key, for what is sealed for it.
     pub sealing: [u8; 32],
-    /// Rises with every certificate of the issuer.
+    /// The time of issue in milliseconds, or one more than the issuer's serial before, whichever is larger: so that
+    /// serials of several issuers, and of one restored from a backup, compare.
     pub serial: u64,
     /// Valid from.
     pub not_before: Wall,
@@ -133,7 +152,7 @@ pub struct Certificate {
 pub struct Member {
     /// What the certificate says.
     pub membership: Membership,
-    /// Who issued it: the key whose revocation list counts. The device itself in the open LAN.
+    /// Who issued it: the issuing key. The device itself in the open LAN.
     pub issuer: DeviceId,
 }
 
@@ -163,7 +182,15 @@ impl IssuingCertificate {
         Ok(issuing)
     }
 
-    fn check_ever(signed: &Signed<Self>, root: &DeviceId, realm: &RealmId) -> Result<Self, CertificateError> {
+    /// Checks everything but time: acts of a list stay true when the key that signed them has expired.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn check_ever(
+        signed: &Signed<Self>,
+        root: &DeviceId,
+        realm: &RealmId,
+    ) -> Result<Self, CertificateError> {
         if RealmId::of_root(root) != *realm {
             return Err(CertificateError::Realm);
         }
@@ -191,7 +218,7 @@ impl Certificate {
             role: Role::Member,
             device,
             sealing,
-            serial: 1,
+            serial: now.0,
             not_before: now.minus(CERTIFICATE_SLACK),
             not_after: Wall(u64::MAX),
         };
@@ -223,7 +250,8 @@ impl Certificate {
         Ok(Member { membership, issuer })
     }
 
-    /// Checks a certificate that a device presents for itself at this (corrected) time.
+    /// Checks a certificate that a device presents for itself at this (corrected) time. Time does not matter to a
+    /// self-signed one.
     ///
     /// # Errors
     /// [`CertificateError`].
@@ -238,10 +266,11 @@ impl Certificate {
         if member.membership.device != *device {
             return Err(CertificateError::Device);
         }
+        // A device's word for itself is worth the same at any time, and a LAN without a coordinator has no common clock.
         if let Anchor::Organisation { root, issuing } = &self.anchor {
             IssuingCertificate::check(issuing, root, realm, now)?;
+            in_time(member.membership.not_before, member.membership.not_after, now)?;
         }
-        in_time(member.membership.not_before, member.membership.not_after, now)?;
         if revocations.covers(&member) { Err(CertificateError::Revoked) } else { Ok(member) }
     }
 }
@@ -286,151 +315,10 @@ pub fn check_chain(
         if endorsement.by != by || endorsement.realm != *realm || endorsement.user != *user {
             return Err(CertificateError::Chain);
         }
+        if devices.contains(&endorsement.device) {
+            return Err(CertificateError::Chain);
+        }
         devices.push(endorsement.device);
     }
     if devices.last() == Some(device) { Ok(devices) } else { Err(CertificateError::Chain) }
-}
-
-/// What an act of a revocation list does.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Act {
-    /// No certificate of this user is accepted until the ban is lifted.
-    Ban(UserId),
-    /// Lifts a ban. Certificates from before the ban stay revoked.
-    Unban(UserId),
-    /// Certificates of this user with this serial or a smaller one are not accepted any more.
-    Kick {
-        /// The user.
-        user: UserId,
-        /// The newest serial that is revoked.
-        up_to_serial: u64,
-    },
-    /// This device's certificates with this serial or a smaller one are not accepted any more.
-    RevokeDevice {
-        /// The device.
-        device: DeviceId,
-        /// The newest serial that is revoked.
-        up_to_serial: u64,
-    },
-}
-
-/// One signed act of an issuer's revocation list: numbered, chained by hash.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Revocation {
-    /// The realm.
-    pub realm: RealmId,
-    /// Whose list.
-    pub issuer: DeviceId,
-    /// 1, 2, 3 …
-    pub number: u64,
-    /// Hash of the act before; zeros for the first.
-    pub previous: [u8; 32],
-    /// When.
-    pub at: Wall,
-    /// What.
-    pub act: Act,
-}
-
-impl Labelled for Revocation {
-    const LABEL: &'static str = "lanchat/revocation/1";
-}
-
-/// The end of an issuer's list: its number (0 when empty) and the hash of its last act.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct RevocationHead {
-    /// Whose list.
-    pub issuer: DeviceId,
-    /// Acts in it.
-    pub number: u64,
-    /// Hash of the last act.
-    pub hash: [u8; 32],
-}
-
-/// Everything revoked in a realm, folded from the acts of its issuers.
-#[derive(Clone, Debug, Default)]
-pub struct Revocations {
-    heads: BTreeMap<DeviceId, RevocationHead>,
-    banned: BTreeSet<UserId>,
-    user_serials: BTreeMap<UserId, u64>,
-    device_serials: BTreeMap<DeviceId, u64>,
-}
-
-impl Revocations {
-    /// The ends of all lists known.
-    pub fn heads(&self) -> impl Iterator<Item = RevocationHead> + '_ {
-        self.heads.values().copied()
-    }
-
-    /// The end of one issuer's list.
-    #[must_use]
-    pub fn head(&self, issuer: &DeviceId) -> RevocationHead {
-        self.heads.get(issuer).copied().unwrap_or(RevocationHead {
-            issuer: *issuer,
-            number: 0,
-            hash: [0; 32],
-        })
-    }
-
-    /// Whether a user is banned.
-    #[must_use]
-    pub fn is_banned(&self, user: &UserId) -> bool {
-        self.banned.contains(user)
-    }
-
-    /// Whether a membership is revoked.
-    #[must_use]
-    pub fn covers(&self, member: &Member) -> bool {
-        let m = &member.membership;
-        let up_to = |serial: Option<&u64>| serial.is_some_and(|serial| m.serial <= *serial);
-        self.banned.contains(&m.user)
-            || up_to(self.user_serials.get(&m.user))
-            || up_to(self.device_serials.get(&m.device))
-    }
-
-    /// Takes the next act of a list whose issuer is trusted by the caller (its issuing certificate was checked).
-    /// Returns `false` for one that is already here.
-    ///
-    /// # Errors
-    /// [`CertificateError`]: a bad signature, a gap, or another act than the one already here.
-    pub fn apply(
-        &mut self,
-        signed: &Signed<Revocation>,
-        realm: &RealmId,
-        issuer: &DeviceId,
-    ) -> Result<bool, CertificateError> {
-        let act = signed.open(issuer)?;
-        if act.realm != *realm || act.issuer != *issuer {
-            return Err(CertificateError::Realm);
-        }
-        let head = self.head(issuer);
-        if act.number <= head.number {
-            let same = act.number < head.number || signed.hash() == head.hash;
-            return if same { Ok(false) } else { Err(CertificateError::Equivocation(act.number)) };
-        }
-        if act.number != head.number + 1 {
-            return Err(CertificateError::Number { expected: head.number + 1, got: act.number });
-        }
-        if act.previous != head.hash {
-            return Err(CertificateError::Equivocation(head.number));
-        }
-        match act.act {
-            Act::Ban(user) => {
-                self.banned.insert(user);
-            }
-            Act::Unban(user) => {
-                self.banned.remove(&user);
-            }
-            Act::Kick { user, up_to_serial } => {
-                let serial = self.user_serials.entry(user).or_default();
-                *serial = up_to_serial.max(*serial);
-            }
-            Act::RevokeDevice { device, up_to_serial } => {
-                let serial = self.device_serials.entry(device).or_default();
-                *serial = up_to_serial.max(*serial);
-            }
-        }
-        self.heads
-            .insert(*issuer, RevocationHead { issuer: *issuer, number: act.number, hash: signed.hash() });
-        Ok(true)
-    }
 }

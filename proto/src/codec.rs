@@ -55,7 +55,8 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodeError> {
     Ok(bytes)
 }
 
-/// Decodes a value from exactly these bytes, of which there may be at most `max`.
+/// Decodes a value from exactly these bytes, of which there may be at most `max`. Bytes and strings are borrowed until
+/// their bound was checked, so that a length that lies costs nothing.
 ///
 /// # Errors
 /// [`DecodeError`]; nothing is ever half-read.
@@ -63,7 +64,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, Decode
     if bytes.len() > max {
         return Err(DecodeError::TooLong { len: bytes.len(), max });
     }
-    let (value, used) = bincode::serde::decode_from_slice(bytes, config())
+    let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, config())
         .map_err(|error| DecodeError::Malformed(error.to_string()))?;
     match bytes.len().saturating_sub(used) {
         0 => Ok(value),
@@ -263,7 +264,7 @@ impl<const N: usize> Visitor<'_> for BlobVisitor<N> {
 
 impl<'de, const N: usize> Deserialize<'de> for Blob<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_byte_buf(BlobVisitor)
+        deserializer.deserialize_bytes(BlobVisitor)
     }
 }
 
@@ -329,7 +330,7 @@ impl<const N: usize> Visitor<'_> for TextVisitor<N> {
 
 impl<'de, const N: usize> Deserialize<'de> for Text<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_string(TextVisitor)
+        deserializer.deserialize_str(TextVisitor)
     }
 }
 

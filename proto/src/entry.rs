@@ -4,10 +4,11 @@
 //! member's entry and nobody can alter, drop or reorder it unseen. The header names the body by hash; a deleted body
 //! leaves an entry that still verifies. Layout and rules: `docs/protocol.md#entries`.
 
-use crate::certificate::{Certificate, DeviceChain};
+use crate::certificate::{Certificate, CertificateError, DeviceChain, Member, check_chain};
 use crate::codec::{self, Blob, BoundedVec, DecodeError, Text};
 use crate::ids::{ConversationId, DeviceId, EntryHash, Epoch, LogId, MessageId, RealmId, UserId};
-use crate::limits::{MAX_AFTER, MAX_BODY, MAX_DISPLAY_NAME, MAX_HEADER, MAX_TEXT};
+use crate::limits::{MAX_AFTER, MAX_BODY, MAX_HEADER, MAX_TEXT};
+use crate::names::DisplayName;
 use crate::signed::{self, SecretKey, Signature, SignedError};
 use crate::time::Hlc;
 use serde::de::DeserializeOwned;
@@ -28,7 +29,7 @@ pub enum Descriptor {
     /// A group, named by 16 random bytes.
     Group([u8; 16]),
     /// A department of the organisation.
-    Department(Text<{ MAX_DISPLAY_NAME * 4 }>),
+    Department(DisplayName),
     /// The whole organisation.
     Everyone,
 }
@@ -178,9 +179,29 @@ pub enum EntryError {
         /// The log's newest number.
         after: u64,
     },
+    /// The first entry does not say who writes which conversation.
+    #[error("opening entry: {0}")]
+    Open(#[from] OpenError),
     /// Too large to make.
     #[error("entry too large")]
     TooLarge,
+}
+
+/// Why an opening entry does not carry its log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Its body is missing: without it nobody could check the log.
+    #[error("without a body")]
+    NoBody,
+    /// The descriptor is not the conversation's.
+    #[error("not this conversation's descriptor")]
+    Descriptor,
+    /// The certificate or the device chain is not the author's.
+    #[error("{0}")]
+    Certificate(#[from] CertificateError),
+    /// The author has no part in the conversation.
+    #[error("the author is not in the conversation")]
+    Stranger,
 }
 
 /// A valid entry: everything but its place in the log is checked.
@@ -243,7 +264,7 @@ impl Entry {
             conversation: draft.log.conversation,
             device: draft.log.device,
             epoch: draft.log.epoch,
-            number: end.number + 1,
+            number: end.number.checked_add(1).ok_or(EntryError::TooLarge)?,
             previous: end.hash,
             time: draft.time,
             kind: draft.kind.number(),
@@ -270,6 +291,9 @@ impl Entry {
             return Err(EntryError::Realm);
         }
         signed::verify(&header.header.device, ENTRY_LABEL, &wire.header, &wire.signature)?;
+        if header.header.number == 1 && wire.body.is_none() {
+            return Err(OpenError::NoBody.into());
+        }
         Ok(Self { wire, ..header })
     }
 
@@ -279,10 +303,14 @@ impl Entry {
     /// [`EntryError::Header`] or [`EntryError::Body`]: the stored bytes are damaged.
     pub fn read(wire: &WireEntry) -> Result<Self, EntryError> {
         let header: Header = codec::decode(&wire.header, MAX_HEADER)?;
+        // Before the body is looked at: an entry is as valid without its body as with it.
+        let len = usize::try_from(header.body_len).unwrap_or(usize::MAX);
+        if !(BODY_SALT..=MAX_BODY).contains(&len) {
+            return Err(EntryError::Body);
+        }
         if let Some(body) = &wire.body {
-            let len = u32::try_from(body.len()).ok();
             let hash: [u8; 32] = blake3::hash(body).into();
-            if len != Some(header.body_len) || hash != header.body_hash || body.len() < BODY_SALT {
+            if body.len() != len || hash != header.body_hash {
                 return Err(EntryError::Body);
             }
         }
@@ -297,7 +325,11 @@ impl Entry {
     pub fn follows(&self, end: &LogEnd) -> Result<(), EntryError> {
         let h = &self.header;
         let first_is_open = (h.number == 1) == (h.kind == EntryKind::Open.number());
-        if h.number == end.number + 1 && h.previous == end.hash && h.time > end.time && first_is_open {
+        if end.number.checked_add(1) == Some(h.number)
+            && h.previous == end.hash
+            && h.time > end.time
+            && first_is_open
+        {
             Ok(())
         } else {
             Err(EntryError::Chain { number: h.number, after: end.number })
@@ -334,6 +366,31 @@ pub struct OpenBody {
     pub certificate: Certificate,
     /// The author's device chain.
     pub chain: DeviceChain,
+}
+
+impl OpenBody {
+    /// Checks that the body fits the header that names it, and returns the author. Neither time nor revocation
+    /// matters here: a log can be checked years later. An empty chain is a device without endorsement.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn check(&self, header: &Header) -> Result<Member, OpenError> {
+        if self.descriptor.id(&header.realm) != Some(header.conversation) {
+            return Err(OpenError::Descriptor);
+        }
+        let author = self.certificate.check_ever(&header.realm)?;
+        let user = author.membership.user;
+        if author.membership.device != header.device {
+            return Err(CertificateError::Device.into());
+        }
+        if !self.chain.is_empty() {
+            check_chain(&self.chain, &header.realm, &user, &header.device)?;
+        }
+        match &self.descriptor {
+            Descriptor::Direct(a, b) if user != *a && user != *b => Err(OpenError::Stranger),
+            _ => Ok(author),
+        }
+    }
 }
 
 /// Body of [`EntryKind::Text`].

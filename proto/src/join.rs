@@ -33,10 +33,15 @@ pub struct JoinLink {
 }
 
 fn address_ok(address: &str) -> bool {
-    let port =
-        address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let Some((host, port)) = address.rsplit_once(':') else { return false };
+    let bracketed = host.starts_with('[') && host.ends_with(']');
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '_' | '[' | ']' | '%');
-    port && address.len() <= 300 && address.chars().all(plain)
+    // An IPv6 address without brackets would swallow the port.
+    !host.is_empty()
+        && (bracketed || !host.contains(':'))
+        && port.parse::<u16>().is_ok_and(|port| port != 0)
+        && address.len() <= 300
+        && address.chars().all(plain)
 }
 
 impl FromStr for JoinLink {

@@ -25,24 +25,27 @@ pub const MAX_AFTER: usize = 64;
 pub const MAX_BATCH: usize = 128;
 /// Bytes of entries that a sender puts into one frame, beyond the first entry.
 pub const MAX_BATCH_BYTES: usize = 96 * 1024;
-/// Heads, digests, state records or positions in one frame. More are refused.
+/// Heads or digests in one frame. More are refused.
 pub const MAX_HEADS: usize = 512;
-/// State records in one frame.
+/// State records in one frame. More are refused.
 pub const MAX_STATES: usize = 64;
 /// Buckets of a conversation's digest.
 pub const DIGEST_BUCKETS: usize = 256;
-/// Bytes of a state record.
+/// Bytes of a state record. A longer one is refused.
 pub const MAX_STATE: usize = 1536;
 
-/// Bytes of a signed certificate, endorsement or revocation.
+/// Bytes of a signed certificate, endorsement or revocation. A longer one cannot be signed, nor read.
 pub const MAX_SIGNED: usize = 512;
+/// Bytes of what an act of a revocation list says. More cannot be signed, nor read.
+pub const MAX_ACT: usize = 128;
 /// Endorsements from a user's first device to the one that presents itself. A longer chain is refused.
-pub const MAX_DEVICE_CHAIN: usize = 5;
-/// Coordinators of one organisation whose revocation lists a hello names.
-pub const MAX_ISSUERS: usize = 4;
-/// Protocol versions that a hello may offer.
+pub const MAX_DEVICE_CHAIN: usize = 8;
+/// Revocation lists of one organisation that a node keeps and a hello names: the root's, and those of issuing keys now and
+/// before. Further ones are not taken.
+pub const MAX_ISSUERS: usize = 8;
+/// Protocol versions that a hello may offer. More are refused.
 pub const MAX_VERSIONS: usize = 8;
-/// Revocation acts in one frame.
+/// Revocation acts in one frame. More are refused; a longer list goes in several frames.
 pub const MAX_REVOCATIONS: usize = 128;
 /// Slack that certificates get at both ends of their validity (`docs/protocol.md#certificates`).
 pub const CERTIFICATE_SLACK: Duration = Duration::from_secs(24 * 3600);
@@ -65,25 +68,25 @@ pub const LEASE: Duration = Duration::from_secs(15);
 /// Time that a device with a link has to answer when the coordinator says that it is offline.
 pub const PROBE: Duration = Duration::from_secs(3);
 
-/// Characters of a display name, department, title.
+/// Characters of a display name, department, title. A longer one is refused.
 pub const MAX_DISPLAY_NAME: usize = 64;
-/// Characters of a note.
+/// Characters of a note. A longer one is refused.
 pub const MAX_NOTE: usize = 256;
-/// Bytes of an avatar.
+/// Bytes of an avatar. A larger one is refused.
 pub const MAX_AVATAR: usize = 64 * 1024;
-/// Addresses that a device may tell, and that are handed out for one.
+/// Addresses that a device may tell, and that are handed out for one. Further ones are left out.
 pub const MAX_ENDPOINTS: usize = 16;
 /// Devices of one user. A further sign-in is refused until one is logged out.
 pub const MAX_DEVICES: usize = 16;
 /// Users of one organisation. A further registration is refused.
 pub const MAX_USERS: usize = 100_000;
-/// Rows in one page of a snapshot, directory or search answer.
+/// Rows in one page of a snapshot or search answer. A snapshot goes on in the next page, a search ends there.
 pub const MAX_PAGE: usize = 128;
 /// Changes in one presence delta. More in one tick are split.
 pub const MAX_DELTA: usize = 256;
-/// Bytes of an organisation's name, an announcement's text, an invite code.
+/// Bytes of an organisation's name. A longer one is refused.
 pub const MAX_ORG_NAME: usize = 64;
-/// Characters of an announcement.
+/// Characters of an announcement. A longer one is refused.
 pub const MAX_ANNOUNCEMENT: usize = 4096;
-/// Bytes of an invite code.
+/// Bytes of an invite code. A longer one is refused.
 pub const MAX_INVITE: usize = 64;

@@ -1,1 +1,31 @@
-//! Placeholder.
+//! How to write a story over the real programs.
+//!
+//! ```no_run
+//! use lanchat_tests::{Office, within};
+//! use std::time::Duration;
+//! let office = Office::open();
+//! let [alice, bob] = office.people(["alice", "bob"]);
+//! within(Duration::from_secs(5), "alice sees bob", || alice.sees(&bob));
+//! alice.send("bob", "hello");
+//! within(Duration::from_secs(1), "bob has it", || bob.texts("alice") == ["hello"]);
+//! ```
+//!
+//! Keeps true: every program has a data directory of its own under a temporary one, listens on a port that the system
+//! chose, and is gone with its directory when the story ends, also by a panic. Nothing sleeps a fixed time to wait
+//! for something: [`within`] looks until a deadline.
+//!
+//! - [`program`]: one running program; [`command`]: one that ends
+//! - [`office`]: a coordinator and nodes
+//! - [`lab`]: hosts in network namespaces
+//! - [`chaos`]: kills at random points, and the books that have to balance afterwards
+
+pub mod bins;
+pub mod chaos;
+pub mod command;
+pub mod lab;
+pub mod office;
+pub mod program;
+pub mod wait;
+
+pub use office::{Node, Office};
+pub use wait::within;

@@ -1,6 +1,6 @@
 //! What a node starts from: its identity, its settings, and everything the store holds that the rules need.
 
-use lanchat_proto::certificate::{Certificate, DeviceChain, Revocation};
+use lanchat_proto::certificate::{Certificate, DeviceChain, ListAnchor, Revocation};
 use lanchat_proto::entry::{Descriptor, LogEnd};
 use lanchat_proto::ids::{DeviceId, Epoch, HostId, LogId, RealmId, UserId};
 use lanchat_proto::signed::{SecretKey, Signed};
@@ -137,8 +137,8 @@ pub struct Stored {
     pub directory: DirectoryMark,
     /// All devices.
     pub devices: Vec<KnownDevice>,
-    /// Acts of revocation lists with the certificate that anchors their issuer, rising for each issuer.
-    pub revocations: Vec<(Certificate, Signed<Revocation>)>,
+    /// Acts of revocation lists with why the list is believed, rising for each issuer.
+    pub revocations: Vec<(ListAnchor, Signed<Revocation>)>,
     /// Correction of the wall clock in milliseconds, as last known.
     pub clock_offset: i64,
     /// Newest stamp given or adopted.

@@ -5,10 +5,34 @@
 //! is told of it. Rules are written in `docs/protocol.md`; the shell only carries inputs in and outputs out.
 
 pub mod boot;
+mod clock;
+mod dialer;
+mod directory;
+mod duplicates;
+mod fork;
 pub mod input;
+pub mod limits;
+mod links;
+mod log;
+pub mod memory;
 pub mod output;
+mod peers;
+mod push;
+mod receipts;
+mod receive;
+mod requests;
+mod revocations;
+mod rng;
+mod session;
+mod state;
+mod sync;
+mod timers;
+mod trust;
 pub mod view;
+mod writes;
 
 pub use boot::Boot;
 pub use input::{Command, Input};
+pub use memory::MemoryStore;
 pub use output::{Change, Output};
+pub use state::NodeState;

@@ -2,7 +2,7 @@
 
 use crate::boot::{Channel, DialId, KnownDevice, LinkId, LoadId, PersistId, RequestId};
 use crate::view::{CoordinatorState, Route};
-use lanchat_proto::certificate::{Certificate, DeviceChain, Revocation};
+use lanchat_proto::certificate::{Certificate, DeviceChain, ListAnchor, Revocation};
 use lanchat_proto::entry::{Descriptor, Entry};
 use lanchat_proto::frame::Frame;
 use lanchat_proto::ids::{ConversationId, DeviceId, Epoch, LogId, MessageId, UserId};
@@ -116,8 +116,8 @@ pub enum Change {
     },
     /// An act of a revocation list.
     Revocation {
-        /// The certificate that anchors the issuer.
-        certificate: Certificate,
+        /// Why the list is believed.
+        anchor: ListAnchor,
         /// The issuer.
         issuer: DeviceId,
         /// Its number.
@@ -230,6 +230,9 @@ pub enum CommandError {
     /// This device is not endorsed itself.
     #[error("this device is not endorsed by your first one")]
     NotEndorsed,
+    /// Something was said in the conversation that only a newer lanchat understands.
+    #[error("this conversation needs a newer lanchat")]
+    NeedsUpdate,
     /// The program ends.
     #[error("lanchat is shutting down")]
     Stopping,

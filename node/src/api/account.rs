@@ -37,7 +37,16 @@ pub(crate) struct EnrolBody {
     display_name: Option<String>,
 }
 
-async fn enrol(api: &Api, wish: EnrolBody, register: bool) -> Result<Json<DoneJson>, ApiError> {
+/// A login or registration that worked.
+#[derive(serde::Serialize, ToSchema)]
+pub(crate) struct EnteredJson {
+    /// Always true.
+    done: bool,
+    /// Whether the password was a one-time secret and is to be changed.
+    must_change_password: bool,
+}
+
+async fn enrol(api: &Api, wish: EnrolBody, register: bool) -> Result<Json<EnteredJson>, ApiError> {
     let mode = if register {
         EnrolMode::Register { invite: wish.invite, display_name: wish.display_name }
     } else {
@@ -51,25 +60,25 @@ async fn enrol(api: &Api, wish: EnrolBody, register: bool) -> Result<Json<DoneJs
         password: Zeroizing::new(wish.password),
         mode,
     };
-    api.handle.enrol(enrol).await?;
-    Ok(Json(DONE))
+    let entered = api.handle.enrol(enrol).await?;
+    Ok(Json(EnteredJson { done: true, must_change_password: entered.must_change_password }))
 }
 
 /// Creates an account and signs in.
-#[utoipa::path(post, path = "/api/v1/account/register", request_body = EnrolBody, responses((status = 200, body = DoneJson)))]
+#[utoipa::path(post, path = "/api/v1/account/register", request_body = EnrolBody, responses((status = 200, body = EnteredJson)))]
 pub(crate) async fn register(
     State(api): State<Api>,
     Body(wish): Body<EnrolBody>,
-) -> Result<Json<DoneJson>, ApiError> {
+) -> Result<Json<EnteredJson>, ApiError> {
     enrol(&api, wish, true).await
 }
 
 /// Signs this device in.
-#[utoipa::path(post, path = "/api/v1/account/login", request_body = EnrolBody, responses((status = 200, body = DoneJson)))]
+#[utoipa::path(post, path = "/api/v1/account/login", request_body = EnrolBody, responses((status = 200, body = EnteredJson)))]
 pub(crate) async fn login(
     State(api): State<Api>,
     Body(wish): Body<EnrolBody>,
-) -> Result<Json<DoneJson>, ApiError> {
+) -> Result<Json<EnteredJson>, ApiError> {
     enrol(&api, wish, false).await
 }
 
@@ -119,7 +128,7 @@ pub(crate) async fn devices(State(api): State<Api>) -> Result<Json<Vec<OwnedDevi
         });
         row.collect()
     };
-    let own = own.iter().flat_map(|user| rows(user, true));
+    let own = rows(&own, true).into_iter();
     let others = others.iter().filter(|user| !user.gone).flat_map(|user| rows(user, false));
     Ok(Json(own.chain(others).collect()))
 }

@@ -151,6 +151,7 @@ impl From<CommandError> for ApiError {
             CommandError::TimedOut => simple(S::GATEWAY_TIMEOUT, "coordinator_timeout", EXIT_TIMED_OUT),
             CommandError::NoSuchDevice => simple(S::NOT_FOUND, "no_such_device", EXIT_FAILED),
             CommandError::NotEndorsed => simple(S::FORBIDDEN, "not_endorsed", EXIT_REFUSED),
+            CommandError::NeedsUpdate => simple(S::CONFLICT, "needs_update", EXIT_FAILED),
             CommandError::Stopping => Self::stopping(),
         }
     }

@@ -122,7 +122,7 @@ pub(crate) async fn users(
 /// The own profile.
 #[utoipa::path(get, path = "/api/v1/profile", responses((status = 200, body = UserJson)))]
 pub(crate) async fn profile(State(api): State<Api>) -> Result<Json<UserJson>, ApiError> {
-    let own = api.handle.me().await?.ok_or_else(ApiError::switching)?;
+    let own = api.handle.me().await?;
     Ok(Json(UserJson::new(&own, false)))
 }
 

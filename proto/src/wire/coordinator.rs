@@ -107,8 +107,9 @@ pub struct Enrolled {
     pub must_change_password: bool,
 }
 
-/// How somebody wishes to be seen.
+/// How somebody wishes to be seen. A wish that this version does not know reads as at the desk.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "u32", into = "u32")]
 pub enum Presence {
     /// At the desk.
     #[default]
@@ -117,6 +118,26 @@ pub enum Presence {
     Away,
     /// At the desk, not to be disturbed.
     Busy,
+}
+
+impl From<u32> for Presence {
+    fn from(number: u32) -> Self {
+        match number {
+            1 => Self::Away,
+            2 => Self::Busy,
+            _ => Self::Online,
+        }
+    }
+}
+
+impl From<Presence> for u32 {
+    fn from(presence: Presence) -> Self {
+        match presence {
+            Presence::Online => 0,
+            Presence::Away => 1,
+            Presence::Busy => 2,
+        }
+    }
 }
 
 /// What a device tells about itself while it is on.
@@ -293,7 +314,7 @@ pub struct DirectoryDevice {
 }
 
 /// Rows in one page of profiles: their certificates make them larger than presence rows.
-pub const DIRECTORY_PAGE: usize = 8;
+pub const DIRECTORY_PAGE: usize = 6;
 
 /// Profiles that changed since the node's copy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Frames between two nodes. The order of things is in `docs/protocol.md#link`.
 
-use crate::certificate::{Certificate, DeviceChain, Revocation, RevocationHead};
+use crate::certificate::{Certificate, DeviceChain, ListAnchor, Revocation, RevocationHead};
 use crate::codec::BoundedVec;
 use crate::entry::{Descriptor, WireEntry};
 use crate::ids::{ConversationId, DeviceId, EntryHash, Epoch, RealmId};
@@ -154,8 +154,8 @@ pub struct States {
 /// Acts of revocation lists that the other lacks, rising.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Revocations {
-    /// The root's public key and its word for the issuer, so that a list of another coordinator can be checked.
-    pub certificate: Certificate,
+    /// Whose list it is, so that one of another coordinator can be checked.
+    pub anchor: ListAnchor,
     /// Acts of that issuer.
     pub acts: BoundedVec<Signed<Revocation>, MAX_REVOCATIONS>,
 }

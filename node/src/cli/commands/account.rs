@@ -43,7 +43,12 @@ pub(super) fn enrol(client: &Client, out: &Out, args: &EnrolArgs, register: bool
         }
     }
     let done = if register { Msg::Registered } else { Msg::LoggedIn };
-    out.either(&answered?, done, &[("user", &args.user)])
+    let answered = answered?;
+    out.either(&answered, done, &[("user", &args.user)])?;
+    if answered.get("must_change_password") == Some(&Value::Bool(true)) {
+        super::super::complain(&lang.say(Msg::MustChangePassword, &[]));
+    }
+    Ok(())
 }
 
 /// `logout`.

@@ -1,0 +1,78 @@
+//! Every bound of the node's rules, with what happens when it is reached. Bounds that two programs share stand in
+//! `lanchat_proto::limits`.
+
+use std::time::Duration;
+
+/// Own entries waiting for the disk. More commands are answered with `Busy`.
+pub const OUTSTANDING: usize = 1024;
+/// Time between two nudges to one user. An earlier one is refused.
+pub const NUDGE_EVERY: Duration = Duration::from_secs(10);
+/// Message ids remembered so that a message which is issued again is told once; the oldest is forgotten.
+pub const RECENT_MESSAGES: usize = 4096;
+/// Changes of the store, other than entries, kept for another try after a failure; the oldest is dropped.
+pub const MAX_RETRIES: usize = 1024;
+/// Wait before a failed change is tried again, or the end of a log is read again.
+pub const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// Links to one device, accepted or not. A further one is closed at once.
+pub const MAX_LINKS_PER_DEVICE: usize = 4;
+/// Links whose hello is not accepted yet. A further incoming one is closed at once.
+pub const MAX_PENDING_LINKS: usize = 512;
+/// Time that the device with the larger id leaves a duplicate link to be closed by the other.
+pub const DUPLICATE_GRACE: Duration = Duration::from_secs(5);
+
+/// Dials under way. Further ones wait for one to end.
+pub const MAX_DIALS: usize = 32;
+/// Time after which a dial that the shell never answered counts as failed.
+pub const DIAL_DEADLINE: Duration = Duration::from_secs(20);
+/// Head start of the device with the smaller id when both learn of each other.
+pub const DIAL_HEAD_START: Duration = Duration::from_millis(1500);
+/// Jitter on the dial that follows a lost link, and on the head start.
+pub const DIAL_JITTER: Duration = Duration::from_millis(300);
+/// Upper end of the first wait after a failed dial; doubled with each failure.
+pub const DIAL_BACKOFF: Duration = Duration::from_millis(1000);
+/// Lower end of every wait after a failed dial.
+pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(500);
+/// Longest wait between two dials of one device.
+pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Spread of the first dials after a start, when only the last good addresses are known.
+pub const DIAL_AT_START: Duration = Duration::from_secs(2);
+
+/// Lower end of the wait before the coordinator is tried again.
+pub const SESSION_RETRY_MIN: Duration = Duration::from_millis(300);
+/// Upper end of the first wait before the coordinator is tried again; doubled up to [`SESSION_RETRY_MAX`].
+pub const SESSION_RETRY: Duration = Duration::from_secs(1);
+/// Longest wait between two tries of the coordinator.
+pub const SESSION_RETRY_MAX: Duration = Duration::from_secs(5);
+/// Wait between two tries of the coordinator while the account is banned.
+pub const BANNED_RETRY: Duration = Duration::from_secs(60);
+/// Time that the coordinator has for its welcome, and again for the answer to a sign-in.
+pub const SIGN_IN_DEADLINE: Duration = Duration::from_secs(10);
+/// Time that the coordinator has for the answer to a request. Later it has timed out.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+/// Requests to the coordinator under way. Further ones are answered with `Busy`.
+pub const MAX_REQUESTS: usize = 64;
+/// Profiles of a directory that is being received, before it is complete; more close the session.
+pub const MAX_DIRECTORY: usize = 120_000;
+/// Devices of a snapshot that is being received; more close the session.
+pub const MAX_SNAPSHOT: usize = 200_000;
+
+/// Frames of entries on a link that are not acknowledged yet, those being read from disk included.
+pub const BATCHES_IN_FLIGHT: usize = 4;
+/// Times that a log may make no progress on a link before nothing more of it is sent there.
+pub const MAX_STUCK: u8 = 2;
+/// Bytes of digests in one frame.
+pub const DIGEST_BYTES: usize = 96 * 1024;
+/// Earliest moment at which another's entry is passed on.
+pub const PASS_ON_MIN: Duration = Duration::from_millis(200);
+/// Latest moment at which another's entry is passed on.
+pub const PASS_ON_MAX: Duration = Duration::from_millis(1000);
+/// Frames of one link that wait for the disk before they are acknowledged; more close the link.
+pub const MAX_UNACKNOWLEDGED: usize = 64;
+/// Epochs that one run may open because peers say that this copy is old. Further claims are ignored.
+pub const MAX_NEW_EPOCHS: u32 = 8;
+
+/// Difference of the clock's correction worth storing, in milliseconds.
+pub const OFFSET_STEP: u64 = 1000;
+/// Peers whose clocks are remembered; further ones do not count.
+pub const MAX_CLOCKS: usize = 64;

@@ -1,0 +1,300 @@
+//! The peer table: a row for each user with its devices, their addresses and links, and the presence that follows.
+//!
+//! Keeps true: a user is on while the coordinator says so of a device, or a device has a link; a change of that is told
+//! once. A device belongs to one user for ever. Goes in: the directory, presence, links. Goes out: [`UserView`], events.
+
+use crate::boot::{KnownDevice, LinkId};
+use crate::dialer::sort_endpoints;
+use crate::output::Event;
+use crate::state::{Me, NodeState};
+use crate::view::{DeviceView, Route, UserView};
+use lanchat_proto::ids::{DeviceId, UserId};
+use lanchat_proto::time::Wall;
+use lanchat_proto::wire::Endpoint;
+use lanchat_proto::wire::coordinator::{OnlineDevice, Presence, Profile};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A user.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct User {
+    pub(crate) profile: Option<Profile>,
+    /// The login as a certificate names it, for a user who is not in the directory.
+    pub(crate) login: String,
+    pub(crate) devices: BTreeSet<DeviceId>,
+    /// The user's first device as this node knows it: where the chains of the others have to begin.
+    pub(crate) root: Option<DeviceId>,
+    pub(crate) last_seen: Option<Wall>,
+    shown: Option<Presence>,
+}
+
+/// A device.
+#[derive(Clone, Debug)]
+pub(crate) struct Device {
+    pub(crate) user: UserId,
+    /// What is stored of it; `None` for one that so far only the presence list names.
+    pub(crate) known: Option<KnownDevice>,
+    /// What the coordinator says of it while it is on.
+    pub(crate) online: Option<OnlineDevice>,
+    /// The link that carries messages.
+    pub(crate) link: Option<LinkId>,
+}
+
+/// All users and devices, this node's own included.
+#[derive(Clone, Default)]
+pub(crate) struct Peers {
+    pub(crate) users: BTreeMap<UserId, User>,
+    pub(crate) devices: BTreeMap<DeviceId, Device>,
+    /// Whether what the coordinator said of presence is too old to be shown.
+    stale: bool,
+}
+
+impl Peers {
+    pub(crate) fn restore(&mut self, me: &Me, profiles: Vec<Profile>, devices: Vec<KnownDevice>) {
+        for profile in profiles {
+            self.set_profile(profile);
+        }
+        for known in devices {
+            self.set_known(known, &me.realm);
+        }
+        let own = self.users.entry(me.user).or_default();
+        own.login = me.name.to_string();
+        own.devices.insert(me.device);
+        if let Ok(chain) = lanchat_proto::certificate::check_chain(&me.chain, &me.realm, &me.user, &me.device)
+        {
+            own.root = chain.first().copied();
+        }
+    }
+
+    pub(crate) fn user_of(&self, device: &DeviceId) -> Option<UserId> {
+        self.devices.get(device).map(|device| device.user)
+    }
+
+    pub(crate) fn known(&self, device: &DeviceId) -> Option<&KnownDevice> {
+        self.devices.get(device)?.known.as_ref()
+    }
+
+    pub(crate) fn link_of(&self, device: &DeviceId) -> Option<LinkId> {
+        self.devices.get(device)?.link
+    }
+
+    pub(crate) fn is_online(&self, device: &DeviceId) -> bool {
+        self.devices.get(device).is_some_and(|device| device.online.is_some())
+    }
+
+    /// Links that carry messages, with their devices and users.
+    pub(crate) fn linked(&self) -> impl Iterator<Item = (DeviceId, UserId, LinkId)> {
+        self.devices.iter().filter_map(|(id, device)| device.link.map(|link| (*id, device.user, link)))
+    }
+
+    /// Makes a link the device's own. Returns whether that is a change.
+    pub(crate) fn set_link(&mut self, id: &DeviceId, link: Option<LinkId>) -> bool {
+        let Some(device) = self.devices.get_mut(id) else { return false };
+        let change = device.link != link;
+        device.link = link;
+        change
+    }
+
+    pub(crate) fn set_profile(&mut self, profile: Profile) {
+        let user = self.users.entry(profile.user).or_default();
+        user.login = profile.name.to_string();
+        if profile.last_seen > Wall(0) {
+            user.last_seen = user.last_seen.max(Some(profile.last_seen));
+        }
+        user.profile = Some(profile);
+    }
+
+    fn device(&mut self, id: DeviceId, user: UserId) -> &mut Device {
+        self.users.entry(user).or_default().devices.insert(id);
+        self.devices.entry(id).or_insert(Device { user, known: None, online: None, link: None })
+    }
+
+    /// Takes a device into the table, and its user's root from its chain if that is the first one known.
+    pub(crate) fn set_known(&mut self, known: KnownDevice, realm: &lanchat_proto::ids::RealmId) {
+        let user = self.users.entry(known.user).or_default();
+        if user.root.is_none() && known.trust > crate::boot::DeviceTrust::Unendorsed {
+            let chain =
+                lanchat_proto::certificate::check_chain(&known.chain, realm, &known.user, &known.device);
+            user.root = chain.ok().and_then(|chain| chain.first().copied());
+        }
+        if user.login.is_empty()
+            && let Ok(membership) = known.certificate.membership.peek()
+        {
+            user.login = membership.name.to_string();
+        }
+        let (device, user) = (known.device, known.user);
+        self.device(device, user).known = Some(known);
+    }
+
+    /// Takes note of a device that is on. Returns `false` for one that belongs to somebody else.
+    pub(crate) fn set_online(&mut self, online: OnlineDevice) -> bool {
+        let device = self.device(online.device, online.user);
+        let same = device.user == online.user;
+        if same {
+            device.online = Some(online);
+        }
+        same
+    }
+
+    /// The device is off now. Returns its user when that is news.
+    pub(crate) fn set_offline(&mut self, id: &DeviceId, last_seen: Wall) -> Option<UserId> {
+        let device = self.devices.get_mut(id)?;
+        let user = device.user;
+        let was = device.online.take().is_some();
+        let row = self.users.entry(user).or_default();
+        row.last_seen = row.last_seen.max(Some(last_seen));
+        was.then_some(user)
+    }
+
+    /// The address to dial a device at another time, as far as a link tells: the one that was dialled, or for an
+    /// accepted link the one at the same host that the device told.
+    pub(crate) fn good_endpoint(&self, id: &DeviceId, remote: Endpoint, dialler: bool) -> Option<Endpoint> {
+        if dialler {
+            return Some(remote);
+        }
+        let online = self.devices.get(id)?.online.as_ref()?;
+        online.endpoints.iter().find(|endpoint| endpoint.ip() == remote.ip()).copied()
+    }
+
+    /// Where to dial a device, best first.
+    pub(crate) fn endpoints(&self, id: &DeviceId, me: &Me) -> Vec<Endpoint> {
+        let Some(device) = self.devices.get(id) else { return Vec::new() };
+        let told = device.online.as_ref().map(|online| online.endpoints.to_vec()).unwrap_or_default();
+        let same_host = device.online.as_ref().is_some_and(|online| online.host.0 == me.host);
+        let last = device.known.as_ref().and_then(|known| known.endpoint);
+        sort_endpoints(&told, last, same_host, device.online.is_none(), &me.listening)
+    }
+
+    fn presence(&self, user: &User) -> Option<Presence> {
+        let mut all: Vec<Presence> = Vec::new();
+        for device in user.devices.iter().filter_map(|id| self.devices.get(id)) {
+            match &device.online {
+                Some(online) if device.link.is_some() || !self.stale => all.push(online.presence),
+                None if device.link.is_some() => all.push(Presence::Online),
+                Some(_) | None => {}
+            }
+        }
+        // A wish not to be disturbed holds on every device; otherwise the device at which the user sits counts.
+        [Presence::Busy, Presence::Online, Presence::Away].into_iter().find(|presence| all.contains(presence))
+    }
+
+    fn view(&self, id: &UserId, user: &User, links: &crate::links::Links) -> UserView {
+        let mut devices: Vec<DeviceView> = Vec::new();
+        for (device_id, device) in user.devices.iter().filter_map(|id| Some((id, self.devices.get(id)?))) {
+            let link = device.link.and_then(|link| links.get(link));
+            let trust = device.known.as_ref().map(|known| known.trust);
+            devices.push(DeviceView {
+                device: *device_id,
+                route: if link.is_some() { Route::Direct } else { Route::None },
+                addr: link.map(|link| link.remote),
+                endorsed: trust.is_some_and(|trust| trust > crate::boot::DeviceTrust::Unendorsed),
+            });
+        }
+        let best = devices.iter().max_by_key(|device| device.route);
+        let text = |pick: fn(&Profile) -> String| user.profile.as_ref().map(pick).unwrap_or_default();
+        UserView {
+            user: *id,
+            name: user.login.clone(),
+            display_name: user
+                .profile
+                .as_ref()
+                .map_or_else(|| user.login.clone(), |profile| profile.display_name.to_string()),
+            department: text(|profile| profile.department.to_string()),
+            title: text(|profile| profile.title.to_string()),
+            note: text(|profile| profile.note.to_string()),
+            avatar: user.profile.as_ref().map_or([0; 32], |profile| profile.avatar),
+            presence: self.presence(user),
+            route: best.map_or(Route::None, |device| device.route),
+            addr: best.and_then(|device| device.addr),
+            verified: false,
+            gone: user.profile.as_ref().is_some_and(|profile| profile.gone),
+            last_seen: user.last_seen,
+            devices,
+        }
+    }
+}
+
+impl NodeState {
+    /// Everybody but oneself, known from the directory or from a hello.
+    #[must_use]
+    pub fn users(&self) -> Vec<UserView> {
+        let others = self.peers.users.iter().filter(|(id, _)| **id != self.me.user);
+        others.map(|(id, user)| self.peers.view(id, user, &self.links)).collect()
+    }
+
+    /// One user as the table has it, oneself included.
+    #[must_use]
+    pub fn user(&self, user: &UserId) -> Option<UserView> {
+        self.peers.users.get(user).map(|row| self.peers.view(user, row, &self.links))
+    }
+
+    /// Oneself, with the own devices.
+    #[must_use]
+    pub fn me(&self) -> UserView {
+        let row = self.peers.users.get(&self.me.user).cloned().unwrap_or_default();
+        let mut view = self.peers.view(&self.me.user, &row, &self.links);
+        view.presence = Some(self.settings.presence);
+        view
+    }
+
+    /// Tells a user's presence when it changed.
+    pub(crate) fn show_presence(&mut self, id: &UserId) {
+        let Some(user) = self.peers.users.get(id) else { return };
+        let presence = self.peers.presence(user);
+        let wall = self.wall();
+        let Some(user) = self.peers.users.get_mut(id) else { return };
+        if user.shown == presence {
+            return;
+        }
+        if presence.is_none() {
+            user.last_seen = user.last_seen.max(Some(wall));
+        }
+        user.shown = presence;
+        if *id != self.me.user {
+            self.event(Event::Presence { user: *id, presence });
+        }
+    }
+
+    /// A device said that it leaves: it is off at once, whatever the coordinator still believes.
+    pub(crate) fn device_left(&mut self, device: &DeviceId) {
+        let wall = self.wall();
+        let user = self.peers.set_offline(device, wall);
+        let links: Vec<LinkId> = self.links.of_device(device).map(|(id, _)| id).collect();
+        links.into_iter().for_each(|link| self.close(link, false));
+        self.forget_dial(device);
+        user.iter().for_each(|user| self.show_presence(user));
+    }
+
+    /// The coordinator says that a device is on, or changed.
+    pub(crate) fn device_online(&mut self, online: OnlineDevice) {
+        let (device, user) = (online.device, online.user);
+        if device == self.me.device {
+            return;
+        }
+        let came = !self.peers.is_online(&device);
+        if self.peers.set_online(online) {
+            self.show_presence(&user);
+            self.device_appeared(&device, came);
+        }
+    }
+
+    /// The coordinator says that a device is off: true unless a link proves otherwise.
+    pub(crate) fn device_offline(&mut self, device: &DeviceId, last_seen: Wall) {
+        let user = self.peers.set_offline(device, last_seen);
+        match self.peers.link_of(device) {
+            Some(link) => self.probe(link),
+            None => self.forget_dial(device),
+        }
+        user.iter().for_each(|user| self.show_presence(user));
+    }
+
+    /// Whoever is on only by the word of a coordinator that is out of reach is shown as off.
+    pub(crate) fn coordinator_presence_stale(&mut self) {
+        self.set_stale(true);
+    }
+
+    pub(crate) fn set_stale(&mut self, stale: bool) {
+        self.peers.stale = stale;
+        let users: Vec<UserId> = self.peers.users.keys().copied().collect();
+        users.iter().for_each(|user| self.show_presence(user));
+    }
+}

@@ -1,0 +1,245 @@
+//! Receipts: what one's own device has received and its user has seen, and what others say of theirs.
+//!
+//! Keeps true: a receipt says only what is on disk; a record with a higher counter replaces one with a lower, in
+//! whatever order they come. Receipts go to the author's devices and to one's own, which pass them on. Goes in: entries
+//! being stored, `MarkRead`, `States`. Goes out: records to be stored, then `States`. `docs/protocol.md#state`.
+
+use crate::boot::LinkId;
+use crate::output::{Event, StoredEntry};
+use crate::state::{Me, NodeState};
+use crate::writes::Write;
+use lanchat_proto::codec::BoundedVec;
+use lanchat_proto::entry::Descriptor;
+use lanchat_proto::frame::{Frame, Kind};
+use lanchat_proto::ids::{ConversationId, DeviceId, LogId, UserId};
+use lanchat_proto::limits::MAX_STATES;
+use lanchat_proto::state::{Receipt, ReceiptRecord, STATE_RECEIPT, SignedState, StateKey};
+use lanchat_proto::wire::link::States;
+use std::collections::BTreeMap;
+
+/// A record on disk.
+#[derive(Clone)]
+struct Slot {
+    record: ReceiptRecord,
+    signed: SignedState,
+}
+
+/// All receipts.
+#[derive(Clone, Default)]
+pub(crate) struct Receipts {
+    all: BTreeMap<StateKey, Slot>,
+    /// Own receipts as queued for the disk, where that is ahead of [`Self::all`].
+    queued: BTreeMap<LogId, Receipt>,
+    /// Highest counter ever used for an own receipt, by log.
+    counters: BTreeMap<LogId, u64>,
+}
+
+fn key(log: &LogId, reader: &DeviceId) -> StateKey {
+    StateKey {
+        conversation: log.conversation,
+        device: *reader,
+        kind: STATE_RECEIPT,
+        subject: log.key().to_vec(),
+    }
+}
+
+impl Receipts {
+    pub(crate) fn new(me: &Me, stored: Vec<SignedState>) -> Self {
+        let mut receipts = Self::default();
+        for signed in stored {
+            if let Ok(record) = ReceiptRecord::open(&signed, &me.realm) {
+                if record.reader == me.device {
+                    receipts.counters.insert(record.log, record.counter);
+                }
+                receipts.all.insert(key(&record.log, &record.reader), Slot { record, signed });
+            }
+        }
+        receipts
+    }
+
+    fn get(&self, log: &LogId, reader: &DeviceId) -> Option<&Slot> {
+        self.all.get(&key(log, reader))
+    }
+
+    /// An own receipt as queued, or else as stored.
+    fn own(&self, log: &LogId, me: &DeviceId) -> Receipt {
+        let stored = || self.get(log, me).map(|slot| slot.record.receipt);
+        self.queued.get(log).copied().or_else(stored).unwrap_or_default()
+    }
+
+    /// A queued record did not reach the disk.
+    pub(crate) fn forget_queued(&mut self, record: &ReceiptRecord) {
+        self.queued.remove(&record.log);
+    }
+
+    fn of(&self, conversation: &ConversationId) -> impl Iterator<Item = &Slot> {
+        let conversation = *conversation;
+        let first = StateKey { conversation, device: DeviceId([0; 32]), kind: 0, subject: Vec::new() };
+        self.all
+            .range(first..)
+            .take_while(move |(key, _)| key.conversation == conversation)
+            .map(|(_, slot)| slot)
+    }
+}
+
+/// Hash over records in order of their keys.
+fn digest<'a>(slots: impl Iterator<Item = &'a Slot>) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_derive_key("lanchat/states/1");
+    for slot in slots {
+        hasher.update(&slot.record.reader.0);
+        hasher.update(&STATE_RECEIPT.to_le_bytes());
+        hasher.update(&slot.record.log.key());
+        hasher.update(&slot.record.counter.to_le_bytes());
+    }
+    let mut bytes = [0; 16];
+    hasher.finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+impl NodeState {
+    /// A new own record, to be stored.
+    fn own_receipt(&mut self, log: LogId, receipt: Receipt) -> Option<(ReceiptRecord, SignedState)> {
+        let time = self.clock.stamp(self.now.wall);
+        let before = self.receipts.counters.get(&log).copied().unwrap_or(0);
+        let counter = time.0.max(before.saturating_add(1));
+        let (reader, user) = (self.me.device, self.me.user);
+        let record = ReceiptRecord { log, reader, user, receipt, counter, time };
+        let signed = record.sign(&self.me.realm, &self.me.key).ok()?;
+        self.receipts.counters.insert(log, counter);
+        self.receipts.queued.insert(log, receipt);
+        Some((record, signed))
+    }
+
+    /// Receipts that go to disk together with these entries of others.
+    pub(crate) fn receipts_for(&mut self, entries: &[StoredEntry]) -> Vec<(ReceiptRecord, SignedState)> {
+        let mut newest: BTreeMap<LogId, u64> = BTreeMap::new();
+        for stored in entries.iter().filter(|stored| stored.author != self.me.user) {
+            newest.insert(stored.entry.header.log(), stored.entry.header.number);
+        }
+        let mut records = Vec::new();
+        for (log, received) in newest {
+            let before = self.receipts.own(&log, &self.me.device);
+            records.extend(self.own_receipt(log, Receipt { received, ..before }));
+        }
+        records
+    }
+
+    /// The user has seen everything of a conversation that is on disk now.
+    pub(crate) fn mark_read(&mut self, conversation: &ConversationId) {
+        let others: Vec<(LogId, u64)> = self
+            .logs
+            .of(conversation)
+            .filter(|(_, log)| log.author != self.me.user)
+            .map(|(id, log)| (*id, log.end.number))
+            .collect();
+        let mut receipts = Vec::new();
+        for (log, end) in others {
+            let before = self.receipts.own(&log, &self.me.device);
+            if before.read < end {
+                let receipt = Receipt { received: before.received.max(end), read: end };
+                receipts.extend(self.own_receipt(log, receipt));
+            }
+        }
+        if !receipts.is_empty() {
+            self.write(Write { receipts, ..Write::default() }, Vec::new());
+        }
+    }
+
+    /// A record is on disk: it is told, and goes on its way.
+    pub(crate) fn receipt_on_disk(&mut self, record: ReceiptRecord, signed: SignedState) {
+        let slot = key(&record.log, &record.reader);
+        let newer = self.receipts.all.get(&slot).is_none_or(|old| old.record.counter < record.counter);
+        if !newer {
+            return;
+        }
+        self.receipts.all.insert(slot, Slot { record: record.clone(), signed: signed.clone() });
+        if record.reader != self.me.device {
+            let Receipt { received, read } = record.receipt;
+            self.event(Event::Receipt { log: record.log, user: record.user, received, read });
+        } else if self.receipts.queued.get(&record.log) == Some(&record.receipt) {
+            self.receipts.queued.remove(&record.log);
+        }
+        let author = self.author_of(&record.log);
+        let to: Vec<LinkId> = self
+            .peers
+            .linked()
+            .filter(|(device, user, _)| {
+                *device != record.reader && (*user == self.me.user || Some(*user) == author)
+            })
+            .map(|(_, _, link)| link)
+            .collect();
+        let frame = States { records: BoundedVec::first([signed]) };
+        for link in to {
+            self.post(link, Frame::new(Kind::States, &frame));
+        }
+    }
+
+    /// The user whose log it is, as far as this node can know.
+    fn author_of(&self, log: &LogId) -> Option<UserId> {
+        if log.device == self.me.device {
+            return Some(self.me.user);
+        }
+        self.logs.all.get(log).map(|log| log.author).or_else(|| self.peers.user_of(&log.device))
+    }
+
+    /// Digests of the records for the logs of a peer's user, and for those of the own user.
+    pub(crate) fn state_digests(&self, conversation: &ConversationId, peer: &UserId) -> ([u8; 16], [u8; 16]) {
+        let about = |user: &UserId| {
+            let user = *user;
+            digest(
+                self.receipts
+                    .of(conversation)
+                    .filter(move |slot| self.author_of(&slot.record.log) == Some(user)),
+            )
+        };
+        if *peer == self.me.user {
+            let own = *peer;
+            let by_own = digest(self.receipts.of(conversation).filter(|slot| slot.record.user == own));
+            return (about(peer), by_own);
+        }
+        (about(peer), about(&self.me.user))
+    }
+
+    /// Sends the records that a peer may lack.
+    pub(crate) fn send_states(&mut self, link: LinkId, conversation: &ConversationId, peer: &UserId) {
+        let own_device = *peer == self.me.user;
+        let records: Vec<SignedState> = self
+            .receipts
+            .of(conversation)
+            .filter(|slot| own_device || self.author_of(&slot.record.log) == Some(*peer))
+            .map(|slot| slot.signed.clone())
+            .collect();
+        for chunk in records.chunks(MAX_STATES) {
+            let frame = States { records: BoundedVec::first(chunk.to_vec()) };
+            self.post(link, Frame::new(Kind::States, &frame));
+        }
+    }
+
+    pub(crate) fn states_came(&mut self, link: LinkId, states: &States) {
+        let Some(peer) = self.user_of_link(link) else { return };
+        let mut receipts: Vec<(ReceiptRecord, SignedState)> = Vec::new();
+        for signed in &states.records {
+            let Ok(record) = ReceiptRecord::open(signed, &self.me.realm) else { continue };
+            let stored = self.receipts.get(&record.log, &record.reader);
+            let newer = stored.is_none_or(|slot| slot.record.counter < record.counter);
+            if newer && self.may_say(&record, &peer) {
+                receipts.push((record, signed.clone()));
+            }
+        }
+        if !receipts.is_empty() {
+            self.write(Write { receipts, ..Write::default() }, Vec::new());
+        }
+    }
+
+    /// Whether a record's reader is whom it says, and belongs to a conversation shared with the peer that brings it.
+    fn may_say(&self, record: &ReceiptRecord, peer: &UserId) -> bool {
+        let reader =
+            self.peers.user_of(&record.reader) == Some(record.user) && record.reader != self.me.device;
+        let descriptor = self.shared(&record.log.conversation, peer);
+        let member = match descriptor {
+            Some(Descriptor::Direct(a, b)) => record.user == a || record.user == b,
+            Some(Descriptor::Group(_) | Descriptor::Department(_) | Descriptor::Everyone) | None => false,
+        };
+        reader && member
+    }
+}

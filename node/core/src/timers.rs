@@ -1,0 +1,126 @@
+//! What is to happen when: one moment for each purpose, the earliest first.
+//!
+//! Keeps true: setting a timer replaces the one of the same purpose; nothing fires early.
+
+use crate::boot::{LinkId, RequestId};
+use lanchat_proto::ids::{ConversationId, DeviceId, LogId};
+use lanchat_proto::time::Mono;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a timer is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Timer {
+    /// A link's hello has to be accepted by now.
+    Hello(LinkId),
+    /// A link may need a heartbeat, be suspect or dead.
+    Beat(LinkId),
+    /// A device that the coordinator calls offline has to have answered by now.
+    Probe(LinkId),
+    /// Several links to a device have to be settled by now.
+    Duplicate(DeviceId),
+    /// A device is to be dialled.
+    Dial(DeviceId),
+    /// A dial should have ended by now.
+    DialEnd(DeviceId),
+    /// The coordinator is to be tried, or has not answered.
+    Session,
+    /// The certificate is old enough to be renewed.
+    Renew,
+    /// The coordinator's list of who is on is too old to be shown.
+    Stale,
+    /// A request to the coordinator has timed out.
+    Request(RequestId),
+    /// Entries of others are to be passed on.
+    PassOn(ConversationId),
+    /// Changes that the store did not take are tried again.
+    StoreRetry,
+    /// The end of a log is read again.
+    LogEnd(LogId),
+}
+
+impl Timer {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello deadline",
+            Self::Beat(_) => "heartbeat",
+            Self::Probe(_) => "offline probe",
+            Self::Duplicate(_) => "duplicate links",
+            Self::Dial(_) => "dial",
+            Self::DialEnd(_) => "dial deadline",
+            Self::Session => "coordinator session",
+            Self::Renew => "certificate renewal",
+            Self::Stale => "presence without coordinator",
+            Self::Request(_) => "request deadline",
+            Self::PassOn(_) => "pass entries on",
+            Self::StoreRetry => "store retry",
+            Self::LogEnd(_) => "log end",
+        }
+    }
+}
+
+/// All timers.
+#[derive(Clone, Default)]
+pub(crate) struct Timers {
+    order: BTreeSet<(Mono, Timer)>,
+    set: BTreeMap<Timer, Mono>,
+}
+
+impl Timers {
+    pub(crate) fn set(&mut self, timer: Timer, at: Mono) {
+        self.cancel(timer);
+        self.set.insert(timer, at);
+        self.order.insert((at, timer));
+    }
+
+    /// Sets the timer unless it is set already.
+    pub(crate) fn set_once(&mut self, timer: Timer, at: Mono) {
+        if !self.set.contains_key(&timer) {
+            self.set(timer, at);
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, timer: Timer) {
+        if let Some(at) = self.set.remove(&timer) {
+            self.order.remove(&(at, timer));
+        }
+    }
+
+    pub(crate) fn is_set(&self, timer: Timer) -> bool {
+        self.set.contains_key(&timer)
+    }
+
+    pub(crate) fn next(&self) -> Option<(Mono, &'static str)> {
+        self.order.first().map(|(at, timer)| (*at, timer.name()))
+    }
+
+    /// Takes the earliest timer that is due.
+    pub(crate) fn due(&mut self, now: Mono) -> Option<Timer> {
+        let (at, timer) = self.order.first().copied()?;
+        if at > now {
+            return None;
+        }
+        self.cancel(timer);
+        Some(timer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_later_setting_replaces_the_earlier_and_nothing_fires_early() {
+        let at = |seconds| Mono(Duration::from_secs(seconds));
+        let mut timers = Timers::default();
+        timers.set(Timer::Session, at(5));
+        timers.set(Timer::Session, at(2));
+        timers.set_once(Timer::Session, at(1));
+        timers.set(Timer::Stale, at(3));
+        assert_eq!(timers.next(), Some((at(2), "coordinator session")));
+        assert_eq!(timers.due(at(1)), None);
+        assert_eq!(timers.due(at(4)), Some(Timer::Session));
+        assert_eq!(timers.due(at(4)), Some(Timer::Stale));
+        assert_eq!(timers.due(at(9)), None);
+    }
+}

@@ -1,0 +1,662 @@
+//! The one loop of a membership: it carries inputs into the core and outputs out of it.
+//!
+//! Keeps true: one turn handles one input and then everything the core wants of it; local work goes before network
+//! work, so that a noisy peer cannot starve the user. Nothing is waited for inside a turn but a place in the store's
+//! bounded queue, and meanwhile the store's answers are taken, so that the two never wait for each other.
+
+use crate::app::address::{self, CoordinatorAddress};
+use crate::app::clock::Clock;
+use crate::app::enrol::{self, Enrolment};
+use crate::app::listen::{self, Listeners};
+use crate::config::Config;
+use crate::handle::{Enrol, EnrolError, Entered, HandleEnd, HandleError, NodeStatus, NumberedEvent, Request};
+use crate::identity::{self, Identity};
+use crate::password;
+use crate::paths::DataDir;
+use crate::platform;
+use crate::store::{Membership, Opened, Reader, Store, StoreAnswer};
+use lanchat_net::{Close, DialTarget, Link, Net, NetConfig, NetEvent, NetHandle};
+use lanchat_node_core::boot::{Channel, CoordinatorPin, DialId, LinkId, RequestId, Settings};
+use lanchat_node_core::output::{Answer, CommandError, Event};
+use lanchat_node_core::view::CoordinatorState;
+use lanchat_node_core::{Boot, Command, Input, NodeState, Output};
+use lanchat_proto::wire::Endpoint;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
+
+/// Answers of the store that may wait for the loop.
+const STORE_ANSWERS: usize = 1024;
+/// Results of work off the loop that may wait for it.
+const BACK: usize = 16;
+/// Time that goodbyes get to leave.
+const GOODBYE: Duration = Duration::from_millis(700);
+/// How often the coordinator's names are looked up while it is out of reach.
+const LOOK_UP_AGAIN: Duration = Duration::from_secs(15);
+/// Time that a login waits for the new membership to be signed in before it is called done anyway.
+pub(crate) const SIGN_IN: Duration = Duration::from_secs(5);
+
+/// Where the answer to a login or logout goes.
+pub(crate) type EnrolAnswer = oneshot::Sender<Result<Entered, EnrolError>>;
+
+/// Why a membership's loop ended.
+pub(crate) enum Outcome {
+    /// The program ends.
+    Shutdown,
+    /// Another membership was granted and is to be run.
+    Enter(Box<Enrolment>, EnrolAnswer),
+    /// The open LAN is to be run.
+    Leave(EnrolAnswer),
+}
+
+/// What work off the loop brings back.
+enum Back {
+    /// The proofs for a password change.
+    Proofs(Result<Command, HandleError>, oneshot::Sender<Result<(), HandleError>>),
+    /// Addresses of the coordinator.
+    Found(Vec<Endpoint>),
+    /// A login's end.
+    Enrolled(Result<Box<Enrolment>, EnrolError>, EnrolAnswer),
+    /// A logout's end.
+    LoggedOut(Result<Answer, CommandError>, EnrolAnswer),
+}
+
+/// What lives as long as the program, across memberships.
+pub(crate) struct Shared {
+    /// The API's end.
+    pub(crate) end: HandleEnd,
+    /// Clocks.
+    pub(crate) clock: Clock,
+    /// Number of the newest event.
+    pub(crate) events: u64,
+    /// Told when the running membership is signed in.
+    pub(crate) on_signed_in: Option<(Instant, Entered, EnrolAnswer)>,
+    /// Settings for the core.
+    pub(crate) settings: Settings,
+    /// The settings that people change.
+    pub(crate) config: Arc<Config>,
+    /// Coordinators that the command line named.
+    pub(crate) coordinators: Vec<CoordinatorAddress>,
+    /// Whether mDNS is wanted.
+    pub(crate) mdns: bool,
+    /// When the program started.
+    pub(crate) started: lanchat_proto::time::Wall,
+}
+
+impl Shared {
+    fn publish(&mut self, event: Event) {
+        self.events += 1;
+        let event = NumberedEvent { id: self.events, at: self.clock.now().wall, event: Arc::new(event) };
+        // Nobody may be listening.
+        drop(self.end.events.send(event));
+    }
+
+    /// Answers a login or logout that waited for the new membership.
+    pub(crate) fn signed_in(&mut self) {
+        if let Some((_, entered, answer)) = self.on_signed_in.take() {
+            // The asker may have gone.
+            drop(answer.send(Ok(entered)));
+        }
+    }
+}
+
+/// A running membership.
+pub(crate) struct MembershipLoop<'a> {
+    shared: &'a mut Shared,
+    core: NodeState,
+    store: Store,
+    reader: Reader,
+    membership: Membership,
+    answers: mpsc::Receiver<StoreAnswer>,
+    early: VecDeque<StoreAnswer>,
+    net: NetHandle,
+    net_events: mpsc::Receiver<NetEvent>,
+    links: BTreeMap<u64, Link>,
+    listeners: Listeners,
+    waiting: BTreeMap<RequestId, oneshot::Sender<Result<Answer, CommandError>>>,
+    next_request: u64,
+    back: mpsc::Receiver<Back>,
+    back_sender: mpsc::Sender<Back>,
+    next_look_up: Option<Instant>,
+    enrolling: bool,
+    identity: Identity,
+    dir: DataDir,
+}
+
+/// The membership cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoopError {
+    /// The network.
+    #[error(transparent)]
+    Net(#[from] lanchat_net::NetError),
+    /// Addresses.
+    #[error(transparent)]
+    Listen(#[from] listen::ListenError),
+    /// Random numbers.
+    #[error(transparent)]
+    Identity(#[from] identity::IdentityError),
+    /// The own certificate is not one for this key.
+    #[error("the database's own certificate: {0}")]
+    Certificate(#[from] lanchat_proto::certificate::CertificateError),
+}
+
+impl<'a> MembershipLoop<'a> {
+    /// Starts the network and the core of an opened membership.
+    pub(crate) async fn start(
+        shared: &'a mut Shared,
+        dir: &DataDir,
+        identity: &Identity,
+        listen: &listen::Wish,
+        (store, reader, opened): (Store, Reader, Opened),
+        answers: mpsc::Receiver<StoreAnswer>,
+    ) -> Result<Self, LoopError> {
+        let (net, net_events) =
+            Net::start(NetConfig::new(identity.key.clone(), vec![lanchat_net::Channel::Link]))?;
+        let listeners = Listeners::bind(&net, listen).await?;
+        let Opened { membership, epoch, stored } = opened;
+        let coordinator = membership
+            .coordinator
+            .as_ref()
+            .map(|(device, _)| CoordinatorPin { device: *device, endpoints: Vec::new() });
+        let boot = Boot {
+            realm: membership.realm,
+            key: identity.key.clone(),
+            certificate: membership.certificate.clone(),
+            chain: membership.chain.clone(),
+            epoch,
+            coordinator,
+            host: platform::host_id(),
+            seed: identity::random()?,
+            settings: shared.settings.clone(),
+            stored,
+            started: shared.started,
+        };
+        let now = shared.clock.now();
+        shared.end.set_reader(Some(reader.clone()));
+        let (back_sender, back) = mpsc::channel(BACK);
+        Ok(Self {
+            core: NodeState::new(boot, now)?,
+            shared,
+            store,
+            reader,
+            membership,
+            answers,
+            early: VecDeque::new(),
+            net,
+            net_events,
+            links: BTreeMap::new(),
+            listeners,
+            waiting: BTreeMap::new(),
+            next_request: 0,
+            back,
+            back_sender,
+            next_look_up: None,
+            enrolling: false,
+            identity: identity.clone(),
+            dir: dir.clone(),
+        })
+    }
+
+    /// A channel for the store's answers, of the size that the loop is made for.
+    pub(crate) fn store_answers() -> (mpsc::Sender<StoreAnswer>, mpsc::Receiver<StoreAnswer>) {
+        mpsc::channel(STORE_ANSWERS)
+    }
+
+    /// Addresses that the node listens on, as multiaddrs with its peer id.
+    pub(crate) fn listen_addrs(&self) -> Vec<String> {
+        self.listeners.multiaddrs(&self.membership.device)
+    }
+
+    /// The wish to listen, with the ports that were found.
+    pub(crate) fn settled(&self, wish: &listen::Wish) -> listen::Wish {
+        wish.settled(&self.listeners)
+    }
+
+    /// Runs until the program ends or another membership is wanted; everything is closed then.
+    pub(crate) async fn run(mut self) -> Outcome {
+        self.look_up();
+        self.input(Input::Listening { endpoints: self.listeners.endpoints() }).await;
+        let outcome = self.turns().await;
+        self.stop().await;
+        outcome
+    }
+
+    async fn turns(&mut self) -> Outcome {
+        loop {
+            self.carry_out().await;
+            if let Some(answer) = self.early.pop_front() {
+                self.store_answer(answer);
+                continue;
+            }
+            let now = self.shared.clock.now();
+            let timeout = self.core.poll_timeout().map(|(at, _)| at);
+            if timeout.is_some_and(|at| at <= now.mono) {
+                self.core.handle_timeout(now);
+                continue;
+            }
+            let wake = timeout.map(|at| self.shared.clock.instant(at));
+            let deadline = [wake, self.next_look_up, self.shared.on_signed_in.as_ref().map(|(at, ..)| *at)]
+                .into_iter()
+                .flatten()
+                .min();
+            tokio::select! {
+                biased;
+                Some(answer) = self.answers.recv() => self.store_answer(answer),
+                request = self.shared.end.requests.recv() => match request {
+                    Some(request) => if let Some(outcome) = self.request(request) { return outcome; },
+                    None => return Outcome::Shutdown,
+                },
+                Some(back) = self.back.recv() => if let Some(outcome) = self.come_back(back) { return outcome; },
+                Some(event) = self.net_events.recv() => self.net_event(event),
+                () = sleep_until(deadline) => self.wake(),
+            }
+        }
+    }
+
+    /// A deadline of the shell's own passed; the core's are looked at in every turn.
+    fn wake(&mut self) {
+        let now = Instant::now();
+        if self.next_look_up.is_some_and(|at| at <= now) {
+            self.look_up();
+        }
+        if self.shared.on_signed_in.as_ref().is_some_and(|(at, ..)| *at <= now) {
+            self.shared.signed_in();
+        }
+    }
+
+    /// Takes what work off the loop brought.
+    fn come_back(&mut self, back: Back) -> Option<Outcome> {
+        match back {
+            Back::Proofs(proofs, answer) => self.change_password(proofs, answer),
+            Back::Found(endpoints) => {
+                let now = self.shared.clock.now();
+                self.core.handle_input(Input::CoordinatorEndpoints { endpoints }, now);
+            }
+            Back::Enrolled(Ok(enrolment), answer) => return Some(Outcome::Enter(enrolment, answer)),
+            Back::Enrolled(Err(error), answer) => {
+                self.enrolling = false;
+                drop(answer.send(Err(error)));
+            }
+            Back::LoggedOut(result, answer) => {
+                // Out of the coordinator's reach the device leaves all the same; its key stays its user's.
+                if let Err(error) = result {
+                    tracing::warn!(%error, "The coordinator was not told of the logout");
+                }
+                return Some(Outcome::Leave(answer));
+            }
+        }
+        None
+    }
+
+    /// Looks the coordinator's addresses up, off the loop.
+    fn look_up(&mut self) {
+        self.next_look_up = None;
+        let Some((_, mut addresses)) = self.membership.coordinator.clone() else { return };
+        let named = self.shared.coordinators.iter().flat_map(|named| named.addresses.iter().cloned());
+        addresses.splice(0..0, named);
+        self.next_look_up = Some(Instant::now() + LOOK_UP_AGAIN);
+        let back = self.back_sender.clone();
+        tokio::spawn(async move {
+            let endpoints = address::resolve(&addresses).await;
+            // A loop that has ended needs none.
+            drop(back.send(Back::Found(endpoints)).await);
+        });
+    }
+
+    async fn input(&mut self, input: Input) {
+        let now = self.shared.clock.now();
+        self.core.handle_input(input, now);
+        self.carry_out().await;
+    }
+
+    /// Carries out everything that the core wants.
+    async fn carry_out(&mut self) {
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Send { link, frame } => {
+                    let full = self.links.get(&link.0).is_some_and(|link| link.send(frame).is_err());
+                    if full {
+                        tracing::info!(link = link.0, "Closing a link that does not take what it is sent");
+                        self.close(link, Close::Now);
+                    }
+                }
+                Output::Admit { link } => {
+                    if let Some(link) = self.links.get(&link.0) {
+                        link.admit();
+                    }
+                }
+                Output::Close { link, after_flush } => {
+                    self.close(link, if after_flush { Close::AfterFlush } else { Close::Now });
+                }
+                Output::Dial { dial, device, endpoints, channel } => {
+                    let target =
+                        DialTarget { device: Some(device), endpoints, channel: net_channel(channel) };
+                    if let Err(error) = self.net.dial(lanchat_net::DialId(dial.0), target) {
+                        let now = self.shared.clock.now();
+                        self.core.handle_input(Input::DialFailed { dial, reason: error.to_string() }, now);
+                    }
+                }
+                Output::Persist { id, changes } => {
+                    let store = self.store.clone();
+                    self.with_answers(store.persist(id, changes)).await;
+                }
+                Output::Load { id, log, from, max_entries, max_bytes } => {
+                    let store = self.store.clone();
+                    self.with_answers(store.load(id, log, from, max_entries, max_bytes)).await;
+                }
+                Output::Answer { request, result } => {
+                    if let Some(answer) = self.waiting.remove(&request) {
+                        // The asker may have gone.
+                        drop(answer.send(result));
+                    }
+                }
+                Output::Event(event) => self.event(event),
+            }
+        }
+    }
+
+    /// Waits for a place in the store's queue and takes its answers meanwhile.
+    async fn with_answers(&mut self, place: impl Future<Output = ()>) {
+        tokio::pin!(place);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut place => return,
+                Some(answer) = self.answers.recv() => self.early.push_back(answer),
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        if let Event::Coordinator(state) = &event {
+            let connected = matches!(state, CoordinatorState::Connected);
+            if connected {
+                self.shared.signed_in();
+            }
+            let trying = matches!(state, CoordinatorState::Reconnecting);
+            self.next_look_up = trying.then(|| Instant::now() + LOOK_UP_AGAIN);
+        }
+        self.shared.publish(event);
+    }
+
+    fn close(&mut self, link: LinkId, how: Close) {
+        if let Some(link) = self.links.get(&link.0) {
+            link.close(how);
+        }
+    }
+
+    fn store_answer(&mut self, answer: StoreAnswer) {
+        let input = match answer {
+            StoreAnswer::Stored(id) => Input::Stored { id },
+            StoreAnswer::Failed(id, ends, reason) => Input::StoreFailed { id, ends, reason },
+            StoreAnswer::Loaded(id, entries) => Input::Loaded { id, entries },
+        };
+        let now = self.shared.clock.now();
+        self.core.handle_input(input, now);
+    }
+
+    fn net_event(&mut self, event: NetEvent) {
+        let input = match event {
+            NetEvent::Opened(opened) => {
+                let link = LinkId(opened.link.id().0);
+                self.links.insert(link.0, opened.link);
+                Input::Opened {
+                    link,
+                    device: opened.device,
+                    channel: core_channel(opened.channel),
+                    dialler: opened.dialler,
+                    remote: opened.remote,
+                    dial: opened.dial.map(|dial| DialId(dial.0)),
+                }
+            }
+            NetEvent::Frame { link, frame } => Input::Frame { link: LinkId(link.0), frame },
+            NetEvent::Closed { link, reason } => {
+                tracing::debug!(link = link.0, %reason, "Link closed");
+                self.links.remove(&link.0);
+                Input::Closed { link: LinkId(link.0) }
+            }
+            NetEvent::DialFailed(failure) => {
+                tracing::debug!(dial = failure.dial.0, reason = failure.reason, "Dial failed");
+                Input::DialFailed { dial: DialId(failure.dial.0), reason: failure.reason }
+            }
+            NetEvent::Listening(endpoint) => match self.listeners.add(endpoint) {
+                true => Input::Listening { endpoints: self.listeners.endpoints() },
+                false => return,
+            },
+            NetEvent::NotListening(endpoint) => match self.listeners.remove(&endpoint) {
+                true => Input::Listening { endpoints: self.listeners.endpoints() },
+                false => return,
+            },
+        };
+        let now = self.shared.clock.now();
+        self.core.handle_input(input, now);
+    }
+
+    /// Carries out a request of the API, or says that the loop must end for it.
+    fn request(&mut self, request: Request) -> Option<Outcome> {
+        // An asker that has gone needs no answer: the result of `send` is dropped throughout.
+        match request {
+            Request::Command(command, answer) => self.command(command, answer),
+            Request::Users(answer) => drop(answer.send(self.core.users())),
+            Request::Me(answer) => drop(answer.send(self.core.me())),
+            Request::Status(answer) => drop(answer.send(self.status())),
+            Request::ChangePassword(old, new, answer) => self.derive_proofs(old, new, answer),
+            Request::Backup(file, passphrase, answer) => self.backup(file, passphrase, answer),
+            Request::Enrol(wish, answer) => self.enrol(wish, answer),
+            Request::Logout(answer) => self.logout(answer),
+            Request::Shutdown => return Some(Outcome::Shutdown),
+        }
+        None
+    }
+
+    /// Talks to a coordinator off the loop; this membership goes on until that is settled.
+    fn enrol(&mut self, wish: Box<Enrol>, answer: EnrolAnswer) {
+        if self.enrolling {
+            drop(answer.send(Err(EnrolError::State("another login is under way".to_owned()))));
+            return;
+        }
+        let address = match self.where_to(&wish.coordinator) {
+            Ok(address) => address,
+            Err(error) => {
+                drop(answer.send(Err(error)));
+                return;
+            }
+        };
+        self.enrolling = true;
+        let (dir, identity, back) = (self.dir.clone(), self.identity.clone(), self.back_sender.clone());
+        tokio::spawn(async move {
+            let result = enrol::enrol(&dir, &identity, address, &wish).await.map(Box::new);
+            drop(back.send(Back::Enrolled(result, answer)).await);
+        });
+    }
+
+    /// The coordinator that a login means: named in it, on the command line, in the settings, or the one of before.
+    fn where_to(&self, named: &str) -> Result<CoordinatorAddress, EnrolError> {
+        if !named.is_empty() {
+            return CoordinatorAddress::parse(named);
+        }
+        if let Some(address) = self.shared.coordinators.first() {
+            return Ok(address.clone());
+        }
+        if let Some(configured) = self.shared.config.current().coordinator {
+            return CoordinatorAddress::parse(&configured);
+        }
+        match &self.membership.coordinator {
+            Some((device, addresses)) => Ok(CoordinatorAddress {
+                addresses: addresses.clone(),
+                device: Some(*device),
+                realm: Some(self.membership.realm),
+                invite: None,
+            }),
+            None => Err(EnrolError::State("no coordinator is known; name one with --coordinator".to_owned())),
+        }
+    }
+
+    fn logout(&mut self, answer: EnrolAnswer) {
+        if self.membership.coordinator.is_none() {
+            drop(answer.send(Err(EnrolError::State("this node belongs to no organisation".to_owned()))));
+            return;
+        }
+        let (told, outcome) = oneshot::channel();
+        self.command(Command::Logout, told);
+        let back = self.back_sender.clone();
+        tokio::spawn(async move {
+            let result = outcome.await.unwrap_or(Err(CommandError::Stopping));
+            drop(back.send(Back::LoggedOut(result, answer)).await);
+        });
+    }
+
+    fn command(&mut self, command: Command, answer: oneshot::Sender<Result<Answer, CommandError>>) {
+        self.next_request += 1;
+        let request = RequestId(self.next_request);
+        self.waiting.insert(request, answer);
+        let now = self.shared.clock.now();
+        self.core.handle_input(Input::Command { request, command }, now);
+    }
+
+    fn status(&self) -> NodeStatus {
+        let core = self.core.status();
+        let addresses = self.membership.coordinator.as_ref().map(|(_, addresses)| addresses.clone());
+        NodeStatus {
+            peer_id: lanchat_net::peer_id_string(&self.membership.device),
+            listen: self.listen_addrs(),
+            coordinator_addr: core
+                .coordinator_addr
+                .map(|endpoint| endpoint.to_string())
+                .or_else(|| addresses.and_then(|addresses| addresses.into_iter().next())),
+            org: self.membership.org.clone(),
+            fingerprint: match core.coordinator {
+                CoordinatorState::None => String::new(),
+                CoordinatorState::Reconnecting
+                | CoordinatorState::Connected
+                | CoordinatorState::Refused(_) => self.membership.realm.fingerprint(),
+            },
+            mdns: self.shared.mdns,
+            started: self.shared.started,
+            core,
+        }
+    }
+
+    /// Derives both proofs of a password change off the loop; asks for the salt first.
+    fn derive_proofs(
+        &mut self,
+        old: Zeroizing<String>,
+        new: Zeroizing<String>,
+        answer: oneshot::Sender<Result<(), HandleError>>,
+    ) {
+        let (salt_answer, salt) = oneshot::channel();
+        let Ok(user) = self.membership.name.parse() else {
+            drop(answer.send(Err(HandleError::Failed("this node has no user name".to_owned()))));
+            return;
+        };
+        self.command(Command::AskSalt { user }, salt_answer);
+        let back = self.back_sender.clone();
+        tokio::spawn(async move {
+            let proofs = prove_both(salt, old, new).await;
+            // A loop that has ended drops the answer, which tells the asker so.
+            drop(back.send(Back::Proofs(proofs, answer)).await);
+        });
+    }
+
+    fn change_password(
+        &mut self,
+        proofs: Result<Command, HandleError>,
+        answer: oneshot::Sender<Result<(), HandleError>>,
+    ) {
+        match proofs {
+            Err(error) => drop(answer.send(Err(error))),
+            Ok(command) => {
+                let (changed, outcome) = oneshot::channel();
+                self.command(command, changed);
+                tokio::spawn(async move {
+                    let result = match outcome.await {
+                        Ok(result) => result.map(drop).map_err(HandleError::from),
+                        Err(_) => Err(HandleError::Stopped),
+                    };
+                    drop(answer.send(result));
+                });
+            }
+        }
+    }
+
+    /// Writes a backup off the loop. The device key goes into it only in the open LAN, where it is the user.
+    fn backup(
+        &self,
+        file: PathBuf,
+        passphrase: Zeroizing<String>,
+        answer: oneshot::Sender<Result<(), HandleError>>,
+    ) {
+        let reader = self.reader.clone();
+        let membership = self.membership.clone();
+        let secret = membership.coordinator.is_none().then(|| self.identity.key.clone());
+        let created = self.shared.clock.now().wall;
+        tokio::task::spawn_blocking(move || {
+            let result =
+                crate::app::saving::save(&file, &passphrase, &reader, &membership, secret.as_ref(), created);
+            drop(answer.send(result.map_err(|error| HandleError::Failed(error.to_string()))));
+        });
+    }
+
+    /// Says goodbye, writes what is queued, closes everything.
+    async fn stop(mut self) {
+        self.shared.end.set_reader(None);
+        self.input(Input::Stop).await;
+        let all_closed = async {
+            while !self.links.is_empty() {
+                let Some(event) = self.net_events.recv().await else { break };
+                self.net_event(event);
+            }
+        };
+        // Whoever does not read the goodbye in time sees the connection end.
+        drop(tokio::time::timeout(GOODBYE, all_closed).await);
+        self.carry_out().await;
+        self.net.shutdown().await;
+        let close = self.store.clone().close();
+        self.with_answers(close).await;
+    }
+}
+
+async fn prove_both(
+    salt: oneshot::Receiver<Result<Answer, CommandError>>,
+    old: Zeroizing<String>,
+    new: Zeroizing<String>,
+) -> Result<Command, HandleError> {
+    let salt = match salt.await.map_err(|_| HandleError::Stopped)?? {
+        Answer::Salt(salt) => salt,
+        Answer::Done | Answer::Sent { .. } | Answer::Avatar(_) => {
+            return Err(HandleError::Failed("no salt".to_owned()));
+        }
+    };
+    let proofs = tokio::task::spawn_blocking(move || {
+        Ok((password::prove(&old, &salt)?, password::prove(&new, &salt)?))
+    });
+    let (old, new) = proofs
+        .await
+        .map_err(|error| HandleError::Failed(error.to_string()))?
+        .map_err(|error: password::PasswordError| EnrolError::Password(error.to_string()))?;
+    Ok(Command::ChangePassword { old, new })
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn net_channel(channel: Channel) -> lanchat_net::Channel {
+    match channel {
+        Channel::Link => lanchat_net::Channel::Link,
+        Channel::Coordinator => lanchat_net::Channel::Coordinator,
+    }
+}
+
+fn core_channel(channel: lanchat_net::Channel) -> Channel {
+    match channel {
+        lanchat_net::Channel::Link => Channel::Link,
+        lanchat_net::Channel::Coordinator => Channel::Coordinator,
+    }
+}

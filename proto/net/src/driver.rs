@@ -1,0 +1,187 @@
+//! The one task that owns the swarm.
+//!
+//! Keeps true: it awaits nothing but its select, so no reader of events and no command can hold a connection up; what it has to
+//! tell waits in a bounded outbox. Goes in: commands, dials, refusals. Goes out: results of dials and listeners (links tell
+//! their own events).
+
+use crate::api::{CloseReason, DialId, DialTarget, NetConfig, NetError, NetEvent};
+use crate::gate::{Expired, Gate, Refused};
+use crate::limits::{CONNECTION_BUFFER, IDLE_TIME, MAX_NEGOTIATING, OUTBOX, SHUTDOWN_TIME};
+use crate::links::{Links, LinksEvent};
+use crate::quiet::Quiet;
+use crate::quota::Quota;
+use crate::tcp::Handover;
+use crate::{address, transport};
+use futures::StreamExt;
+use lanchat_proto::ids::DeviceId;
+use lanchat_proto::wire::Endpoint;
+use libp2p::core::transport::ListenerId;
+use libp2p::identity::Keypair;
+use libp2p::swarm::{Config, NetworkBehaviour, SwarmEvent};
+use libp2p::{Swarm, noise, ping};
+use std::collections::VecDeque;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
+
+/// Time between two pings; ours is a heartbeat on the control stream, these are for other programs.
+const PING: Duration = Duration::from_secs(60);
+
+/// What a handle asks of the task.
+pub(crate) enum Command {
+    /// Listen there.
+    Listen(Endpoint, oneshot::Sender<Result<Endpoint, NetError>>),
+    /// Close everything and end.
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// The behaviours, in the order in which they are asked: whoever may deny comes before whoever keeps something.
+#[derive(NetworkBehaviour)]
+#[behaviour(prelude = "libp2p::swarm::derive_prelude")]
+pub(crate) struct Behaviour {
+    quota: Quota,
+    gate: Gate,
+    links: Links,
+    quiet: Quiet,
+    ping: ping::Behaviour,
+}
+
+/// The task.
+pub(crate) struct Driver {
+    swarm: Swarm<Behaviour>,
+    handover: Handover,
+    refused: Arc<Refused>,
+    events: mpsc::Sender<NetEvent>,
+    outbox: VecDeque<NetEvent>,
+    listener_ids: Vec<ListenerId>,
+}
+
+impl Driver {
+    /// Builds the swarm. Must be called on a tokio runtime.
+    pub(crate) fn new(
+        key: &Keypair,
+        device: DeviceId,
+        config: NetConfig,
+        refused: Arc<Refused>,
+        events: mpsc::Sender<NetEvent>,
+    ) -> Result<Self, noise::Error> {
+        let handover = Handover::default();
+        let limits = config.limits;
+        let behaviour = Behaviour {
+            gate: Gate::new(&device, refused.clone(), limits.hello_deadline),
+            links: Links::new(device, events.clone(), config.accept, limits.queue_bytes),
+            quota: Quota::new(limits),
+            quiet: Quiet::new(key.public(), config.agent),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING)),
+        };
+        let swarm_config = Config::with_tokio_executor()
+            .with_smart_dial()
+            .with_idle_connection_timeout(IDLE_TIME)
+            .with_max_negotiating_inbound_streams(MAX_NEGOTIATING)
+            .with_per_connection_event_buffer_size(CONNECTION_BUFFER)
+            .with_notify_handler_buffer_size(
+                NonZeroUsize::new(CONNECTION_BUFFER).unwrap_or(NonZeroUsize::MIN),
+            );
+        let stack = transport::build(key, handover.clone())?;
+        let swarm = Swarm::new(stack, behaviour, key.public().to_peer_id(), swarm_config);
+        Ok(Self { swarm, handover, refused, events, outbox: VecDeque::new(), listener_ids: Vec::new() })
+    }
+
+    /// Runs until it is told to stop, or nobody is left to talk to.
+    pub(crate) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut dials: mpsc::Receiver<(DialId, DialTarget)>,
+    ) {
+        let refused = self.refused.clone();
+        let events = self.events.clone();
+        let done = loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Listen(endpoint, reply)) => drop(reply.send(self.listen(endpoint))),
+                    Some(Command::Shutdown(done)) => break Some(done),
+                    None => break None,
+                },
+                Some((dial, target)) = dials.recv(), if self.outbox.len() < OUTBOX => {
+                    self.swarm.behaviour_mut().links.dial(dial, target);
+                }
+                permit = events.reserve(), if !self.outbox.is_empty() => match permit {
+                    Ok(permit) => if let Some(event) = self.outbox.pop_front() { permit.send(event) },
+                    Err(_) => break None,
+                },
+                () = refused.changed.notified() => self.close_refused(),
+                event = self.swarm.select_next_some() => self.on_event(event),
+            }
+        };
+        self.stop().await;
+        if let Some(done) = done {
+            // An error only means that whoever asked has stopped waiting.
+            done.send(()).ok();
+        }
+    }
+
+    fn listen(&mut self, endpoint: Endpoint) -> Result<Endpoint, NetError> {
+        let failed = |error: String| NetError::Listen(endpoint, error);
+        let bound = self.handover.bind(endpoint.socket()).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => NetError::PortTaken(endpoint),
+            _ => failed(error.to_string()),
+        })?;
+        let id =
+            self.swarm.listen_on(address::to_multiaddr(bound)).map_err(|error| failed(error.to_string()))?;
+        self.listener_ids.push(id);
+        Ok(endpoint.with_port(bound.port()))
+    }
+
+    fn close_refused(&mut self) {
+        let behaviour = self.swarm.behaviour_mut();
+        for connection in behaviour.gate.refused() {
+            behaviour.links.close(connection, CloseReason::Refused);
+        }
+    }
+
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        let behaviour = self.swarm.behaviour_mut();
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Links(LinksEvent::Admitted(connection))) => {
+                behaviour.gate.admitted(connection);
+                behaviour.quota.admitted(connection);
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Links(LinksEvent::DialFailed(failure))) => {
+                self.outbox.push_back(NetEvent::DialFailed(failure));
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Gate(Expired(connection))) => {
+                behaviour.links.close(connection, CloseReason::HelloDeadline);
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                self.outbox.extend(address::endpoint_of(&address).map(NetEvent::Listening));
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.outbox.extend(address::endpoint_of(&address).map(NetEvent::NotListening));
+            }
+            SwarmEvent::IncomingConnectionError { error, .. } => {
+                debug!(%error, "Incoming connection failed");
+            }
+            SwarmEvent::ListenerError { error, .. } => debug!(%error, "Accept failed"),
+            _ => {}
+        }
+    }
+
+    /// Frees the ports, lets links flush and close, and drops what has not closed in time.
+    async fn stop(mut self) {
+        let deadline = Instant::now() + SHUTDOWN_TIME;
+        for id in std::mem::take(&mut self.listener_ids) {
+            self.swarm.remove_listener(id);
+        }
+        self.swarm.behaviour_mut().links.close_all();
+        while self.swarm.network_info().num_peers() > 0 {
+            match timeout_at(deadline, self.swarm.select_next_some()).await {
+                Ok(event) => self.on_event(event),
+                Err(_) => break,
+            }
+        }
+    }
+}

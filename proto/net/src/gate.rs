@@ -1,0 +1,258 @@
+//! The behaviour that decides which devices may be connected, and for how long without a hello.
+//!
+//! Keeps true: a refused device and the own key are turned away before any stream; a device has at most [`MAX_PER_DEVICE`]
+//! connections; a connection that was not admitted within the deadline is reported as expired, whether it opened a stream
+//! or not. What an unadmitted connection may do is bounded by `links` (one stream, a budget of bytes).
+
+use crate::address::{device_of, peer_of};
+use crate::limits::{MAX_PER_DEVICE, MAX_REFUSED};
+use crate::lock;
+use lanchat_proto::ids::DeviceId;
+use libp2p::PeerId;
+use libp2p::core::transport::PortUse;
+use libp2p::core::{Endpoint, Multiaddr};
+use libp2p::swarm::{
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandlerInEvent, ToSwarm, dummy,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, Sleep, sleep};
+
+/// The refused devices, shared with the handles so that a refusal holds from the moment it was called.
+#[derive(Default)]
+pub(crate) struct Refused {
+    devices: Mutex<BTreeSet<DeviceId>>,
+    /// Devices whose connections are still to be closed; a subset of what is connected once it is looked at.
+    closing: Mutex<BTreeSet<DeviceId>>,
+    /// Something is to be closed. One waiter.
+    pub(crate) changed: Notify,
+}
+
+impl Refused {
+    /// Refuses a device from now on.
+    pub(crate) fn refuse(&self, device: DeviceId) {
+        let mut devices = lock(&self.devices);
+        if devices.len() < MAX_REFUSED {
+            devices.insert(device);
+        }
+        drop(devices);
+        lock(&self.closing).insert(device);
+        self.changed.notify_one();
+    }
+
+    /// Refuses it no more.
+    pub(crate) fn allow(&self, device: &DeviceId) {
+        lock(&self.devices).remove(device);
+        lock(&self.closing).remove(device);
+    }
+
+    fn contains(&self, device: &DeviceId) -> bool {
+        lock(&self.devices).contains(device)
+    }
+
+    fn take_closing(&self) -> BTreeSet<DeviceId> {
+        std::mem::take(&mut lock(&self.closing))
+    }
+}
+
+/// Why a device was turned away.
+#[derive(Debug, thiserror::Error)]
+enum Denied {
+    #[error("the device is refused")]
+    Refused,
+    #[error("this device itself answered")]
+    Own,
+    #[error("too many connections with this device")]
+    TooMany,
+}
+
+/// This connection was not admitted in time.
+#[derive(Debug)]
+pub(crate) struct Expired(pub(crate) ConnectionId);
+
+/// The behaviour.
+pub(crate) struct Gate {
+    own: Option<PeerId>,
+    refused: Arc<Refused>,
+    deadline: Duration,
+    peers: BTreeMap<PeerId, BTreeSet<ConnectionId>>,
+    /// When each connection that is not admitted yet expires, both ways round.
+    waiting: BTreeMap<ConnectionId, Instant>,
+    due: BTreeSet<(Instant, ConnectionId)>,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Gate {
+    /// Nobody is connected.
+    pub(crate) fn new(own: &DeviceId, refused: Arc<Refused>, deadline: Duration) -> Self {
+        Self {
+            own: peer_of(own),
+            refused,
+            deadline,
+            peers: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            due: BTreeSet::new(),
+            timer: Box::pin(sleep(deadline)),
+        }
+    }
+
+    /// The hello on this connection was accepted.
+    pub(crate) fn admitted(&mut self, connection: ConnectionId) {
+        if let Some(at) = self.waiting.remove(&connection) {
+            self.due.remove(&(at, connection));
+        }
+    }
+
+    /// Connections of devices that were refused since the last call.
+    pub(crate) fn refused(&mut self) -> Vec<ConnectionId> {
+        let closing = self.refused.take_closing();
+        let of = |device: &DeviceId| self.peers.get(&peer_of(device)?);
+        closing.iter().filter_map(of).flatten().copied().collect()
+    }
+
+    fn check(&self, peer: &PeerId) -> Result<dummy::ConnectionHandler, ConnectionDenied> {
+        let denied = if self.own == Some(*peer) {
+            Denied::Own
+        } else if device_of(peer).is_some_and(|device| self.refused.contains(&device)) {
+            Denied::Refused
+        } else if self.peers.get(peer).is_some_and(|open| open.len() >= MAX_PER_DEVICE) {
+            Denied::TooMany
+        } else {
+            return Ok(dummy::ConnectionHandler);
+        };
+        Err(ConnectionDenied::new(denied))
+    }
+}
+
+impl NetworkBehaviour for Gate {
+    type ConnectionHandler = dummy::ConnectionHandler;
+    type ToSwarm = Expired;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<Self::ConnectionHandler, ConnectionDenied> {
+        self.check(&peer)
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<Self::ConnectionHandler, ConnectionDenied> {
+        self.check(&peer)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(up) => {
+                self.peers.entry(up.peer_id).or_default().insert(up.connection_id);
+                let at = Instant::now() + self.deadline;
+                self.waiting.insert(up.connection_id, at);
+                self.due.insert((at, up.connection_id));
+            }
+            FromSwarm::ConnectionClosed(down) => {
+                if let Some(open) = self.peers.get_mut(&down.peer_id) {
+                    open.remove(&down.connection_id);
+                    if open.is_empty() {
+                        self.peers.remove(&down.peer_id);
+                    }
+                }
+                self.admitted(down.connection_id);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, event: Infallible) {
+        match event {}
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Expired, THandlerInEvent<Self>>> {
+        loop {
+            let Some((at, connection)) = self.due.first().copied() else { return Poll::Pending };
+            if at <= Instant::now() {
+                self.admitted(connection);
+                return Poll::Ready(ToSwarm::GenerateEvent(Expired(connection)));
+            }
+            if self.timer.deadline() != at {
+                self.timer.as_mut().reset(at);
+            }
+            futures::ready!(self.timer.as_mut().poll(cx));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::future::poll_fn;
+    use lanchat_proto::signed::SecretKey;
+    use libp2p::core::ConnectedPoint;
+    use libp2p::swarm::behaviour::ConnectionEstablished;
+
+    fn device(seed: u8) -> DeviceId {
+        SecretKey::from_seed(&[seed; 32]).public()
+    }
+
+    fn connect(gate: &mut Gate, device: &DeviceId, number: usize) -> bool {
+        let peer_id = peer_of(device).unwrap();
+        let connection_id = ConnectionId::new_unchecked(number);
+        if gate.check(&peer_id).is_err() {
+            return false;
+        }
+        let endpoint =
+            ConnectedPoint::Listener { local_addr: Multiaddr::empty(), send_back_addr: Multiaddr::empty() };
+        gate.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
+            peer_id,
+            connection_id,
+            endpoint: &endpoint,
+            failed_addresses: &[],
+            other_established: 0,
+        }));
+        true
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_not_admitted_expires_and_nobody_else() {
+        let mut gate = Gate::new(&device(1), Arc::default(), Duration::from_secs(5));
+        assert!(connect(&mut gate, &device(2), 1));
+        assert!(connect(&mut gate, &device(3), 2));
+        gate.admitted(ConnectionId::new_unchecked(1));
+        let start = Instant::now();
+        let ToSwarm::GenerateEvent(Expired(connection)) = poll_fn(|cx| gate.poll(cx)).await else { panic!() };
+        assert_eq!(connection, ConnectionId::new_unchecked(2));
+        assert!(start.elapsed() >= Duration::from_secs(5));
+        assert!(gate.due.is_empty() && gate.waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_refused_the_own_key_and_the_fifth_connection_are_turned_away() {
+        let refused = Arc::<Refused>::default();
+        let mut gate = Gate::new(&device(1), refused.clone(), Duration::from_secs(5));
+        assert!(!connect(&mut gate, &device(1), 0));
+        for number in 1..=MAX_PER_DEVICE {
+            assert!(connect(&mut gate, &device(2), number));
+        }
+        assert!(!connect(&mut gate, &device(2), 9));
+        refused.refuse(device(2));
+        assert_eq!(gate.refused().len(), MAX_PER_DEVICE);
+        assert!(gate.refused().is_empty(), "told once");
+        refused.refuse(device(3));
+        assert!(!connect(&mut gate, &device(3), 10));
+        refused.allow(&device(3));
+        assert!(connect(&mut gate, &device(3), 10));
+    }
+}

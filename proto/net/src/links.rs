@@ -1,0 +1,314 @@
+//! The behaviour that dials, and makes links of connections.
+//!
+//! Keeps true: each dial ends in exactly one `Opened` or one failure; a stream is opened on exactly the connection that was
+//! dialled for it; nothing of a connection is kept after it closed.
+
+pub(crate) mod handler;
+
+use crate::address::{device_of, endpoint_of};
+use crate::api::{Channel, CloseReason, DialFailure, DialId, DialTarget, LinkId, NetEvent};
+use crate::dials::{Dials, Step};
+use crate::limits::STAGGER;
+use crate::link::{Close, Shared};
+use handler::{Handler, Report};
+use lanchat_proto::ids::DeviceId;
+use lanchat_proto::wire::Endpoint;
+use libp2p::core::transport::PortUse;
+use libp2p::core::{Endpoint as Role, Multiaddr};
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{
+    CloseConnection, ConnectionDenied, ConnectionId, DialError, DialFailure as Failure, FromSwarm,
+    NetworkBehaviour, ToSwarm,
+};
+use libp2p::{PeerId, swarm::THandlerInEvent};
+use std::collections::{BTreeMap, VecDeque};
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::sync::mpsc::Sender;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seed {
+    /// The other device.
+    pub(crate) device: DeviceId,
+    /// Its address.
+    pub(crate) remote: Endpoint,
+    /// The dial and its channel, on the dialling side.
+    pub(crate) dial: Option<(DialId, Channel)>,
+}
+
+/// What the behaviour reports to the driver.
+#[derive(Debug)]
+pub(crate) enum LinksEvent {
+    /// The owner admitted the link on this connection.
+    Admitted(ConnectionId),
+    /// A dial came to nothing.
+    DialFailed(DialFailure),
+}
+
+/// A connection cannot become a link.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("the other side's key is not an Ed25519 key")]
+    Key,
+    #[error("not a TCP address")]
+    Address,
+    #[error("another address answered first")]
+    Late,
+}
+
+struct Conn {
+    peer: PeerId,
+    shared: Arc<Shared>,
+    /// The control stream is open, so its task will report the end.
+    opened: bool,
+}
+
+type Action = ToSwarm<LinksEvent, THandlerInEvent<Links>>;
+
+/// The behaviour. Its queue holds at most a few actions for each connection or dial.
+pub(crate) struct Links {
+    events: Sender<NetEvent>,
+    accept: Vec<Channel>,
+    queue_bytes: usize,
+    next_link: u64,
+    dials: Dials,
+    connections: BTreeMap<ConnectionId, Conn>,
+    actions: VecDeque<Action>,
+    stagger: Pin<Box<Sleep>>,
+}
+
+impl Links {
+    /// With nothing open.
+    pub(crate) fn new(
+        own: DeviceId,
+        events: Sender<NetEvent>,
+        accept: Vec<Channel>,
+        queue_bytes: usize,
+    ) -> Self {
+        Self {
+            events,
+            accept,
+            queue_bytes,
+            next_link: 0,
+            dials: Dials::new(own),
+            connections: BTreeMap::new(),
+            actions: VecDeque::new(),
+            stagger: Box::pin(sleep(STAGGER)),
+        }
+    }
+
+    /// Begins a dial. Must be called from the task that polls this behaviour.
+    pub(crate) fn dial(&mut self, dial: DialId, target: DialTarget) {
+        let step = self.dials.start(dial, target);
+        self.step(step);
+        self.stagger.as_mut().reset(Instant::now() + STAGGER);
+    }
+
+    /// Closes a connection for this reason.
+    pub(crate) fn close(&mut self, connection: ConnectionId, reason: CloseReason) {
+        if let Some(conn) = self.connections.get(&connection) {
+            conn.shared.stop(reason);
+            let peer = conn.peer;
+            self.cut(connection, peer);
+        }
+    }
+
+    /// Lets every link write what it has queued, and close; cuts connections that are no link yet.
+    pub(crate) fn close_all(&mut self) {
+        let mut cut = Vec::new();
+        for (id, conn) in &self.connections {
+            if conn.opened {
+                conn.shared.close(Close::AfterFlush);
+            } else {
+                cut.push(*id);
+            }
+        }
+        for id in cut {
+            self.close(id, CloseReason::Local);
+        }
+    }
+
+    fn cut(&mut self, connection: ConnectionId, peer_id: PeerId) {
+        let connection = CloseConnection::One(connection);
+        self.actions.push_back(ToSwarm::CloseConnection { peer_id, connection });
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Nothing => {}
+            Step::Failed(failure) => {
+                self.actions.push_back(ToSwarm::GenerateEvent(LinksEvent::DialFailed(failure)));
+            }
+            Step::Dial(attempt) => {
+                let addresses =
+                    attempt.endpoints.iter().map(|at| crate::address::to_multiaddr(at.socket())).collect();
+                let opts = match attempt.peer {
+                    Some(peer) => DialOpts::peer_id(peer)
+                        .condition(PeerCondition::Always)
+                        .addresses(addresses)
+                        .allocate_new_port()
+                        .build(),
+                    None => {
+                        let Some(address) = addresses.into_iter().next() else { return };
+                        DialOpts::unknown_peer_id().address(address).allocate_new_port().build()
+                    }
+                };
+                self.dials.running(opts.connection_id(), &attempt);
+                self.actions.push_back(ToSwarm::Dial { opts });
+            }
+        }
+    }
+
+    fn handler(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        seed: Seed,
+        accept: Vec<Channel>,
+    ) -> Handler {
+        self.next_link += 1;
+        let shared = Arc::new(Shared::new(LinkId(self.next_link), self.queue_bytes));
+        self.connections.insert(connection, Conn { peer, shared: shared.clone(), opened: false });
+        Handler::new(seed, shared, self.events.clone(), accept)
+    }
+
+    fn failed(&mut self, connection: ConnectionId, error: &DialError) {
+        self.connections.remove(&connection);
+        let at = |address: &Multiaddr| endpoint_of(address);
+        let mut wrong = None;
+        let attempts = match error {
+            DialError::Transport(errors) => {
+                errors.iter().filter_map(|(address, error)| Some((at(address)?, chain(error)))).collect()
+            }
+            DialError::WrongPeerId { address, .. } => {
+                wrong = at(address);
+                wrong.map(|at| (at, "another device answered".to_owned())).into_iter().collect()
+            }
+            DialError::LocalPeerId { address } => {
+                wrong = at(address);
+                wrong.map(|at| (at, "this device itself answered".to_owned())).into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
+        let reason = match error {
+            DialError::Transport(_) => "no address answered".to_owned(),
+            DialError::WrongPeerId { .. } => "another device answered".to_owned(),
+            DialError::LocalPeerId { .. } => "this device itself answered".to_owned(),
+            DialError::Denied { cause } => chain(cause),
+            DialError::NoAddresses => "the only address is this device's own".to_owned(),
+            other => other.to_string(),
+        };
+        let step = self.dials.failed(connection, attempts, wrong, reason);
+        self.step(step);
+    }
+}
+
+/// An error with its causes, in one line, each said once.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = if text.is_empty() { cause_text } else { format!("{text}: {cause_text}") };
+        }
+        next = cause.source();
+    }
+    text
+}
+
+impl NetworkBehaviour for Links {
+    type ConnectionHandler = Handler;
+    type ToSwarm = LinksEvent;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<Handler, ConnectionDenied> {
+        let device = device_of(&peer).ok_or_else(|| ConnectionDenied::new(Unusable::Key))?;
+        let remote = endpoint_of(remote).ok_or_else(|| ConnectionDenied::new(Unusable::Address))?;
+        let accept = self.accept.clone();
+        Ok(self.handler(connection, peer, Seed { device, remote, dial: None }, accept))
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        remote: &Multiaddr,
+        _: Role,
+        _: PortUse,
+    ) -> Result<Handler, ConnectionDenied> {
+        let device = device_of(&peer).ok_or_else(|| ConnectionDenied::new(Unusable::Key))?;
+        let remote = endpoint_of(remote).ok_or_else(|| ConnectionDenied::new(Unusable::Address))?;
+        let dial = self.dials.connected(connection).ok_or_else(|| ConnectionDenied::new(Unusable::Late))?;
+        Ok(self.handler(connection, peer, Seed { device, remote, dial: Some(dial) }, Vec::new()))
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::DialFailure(Failure { connection_id, error, .. }) => {
+                self.failed(connection_id, error);
+            }
+            // A later behaviour may have denied what was accepted here.
+            FromSwarm::ListenFailure(failure) => {
+                self.connections.remove(&failure.connection_id);
+            }
+            FromSwarm::ConnectionClosed(closed) => {
+                let reason = self.connections.remove(&closed.connection_id).and_then(|c| c.shared.ended());
+                let reason = reason.map_or_else(
+                    || "connected, but closed by the other side before a stream was open".to_owned(),
+                    |reason| reason.to_string(),
+                );
+                // Does nothing when the dial was done, that is when its stream was opened.
+                let step = self.dials.failed(closed.connection_id, Vec::new(), None, reason);
+                self.step(step);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, report: Report) {
+        match report {
+            Report::Opened => {
+                self.dials.done(connection);
+                if let Some(conn) = self.connections.get_mut(&connection) {
+                    conn.opened = true;
+                }
+            }
+            Report::Failed(reason) => {
+                let step = self.dials.failed(connection, Vec::new(), None, reason);
+                self.step(step);
+                self.cut(connection, peer);
+            }
+            Report::Admitted => {
+                self.actions.push_back(ToSwarm::GenerateEvent(LinksEvent::Admitted(connection)));
+            }
+            Report::Ended => self.cut(connection, peer),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Action> {
+        loop {
+            if let Some(action) = self.actions.pop_front() {
+                return Poll::Ready(action);
+            }
+            if !self.dials.staggered() {
+                return Poll::Pending;
+            }
+            futures::ready!(self.stagger.as_mut().poll(cx));
+            self.stagger = Box::pin(sleep_until(Instant::now() + STAGGER));
+            for attempt in self.dials.tick() {
+                self.step(Step::Dial(attempt));
+            }
+        }
+    }
+}

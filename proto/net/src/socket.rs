@@ -1,0 +1,59 @@
+//! Options of TCP sockets, the only code here that differs between platforms.
+//!
+//! Keeps true: no two programs ever share a listening port (on Unix the address may be reused right after a restart, never
+//! the port of a live listener; on Windows "reuse" would mean just that, so it stays off); a dead peer is noticed by
+//! keepalive everywhere, and on Linux by unacknowledged data too.
+
+use crate::limits::{BACKLOG, KEEPALIVE};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use tokio::net::TcpStream;
+use tracing::debug;
+
+/// A listening socket at exactly this address, not blocking. IPv6 does not include IPv4.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Sets a connected socket up. An option that the system does not have is no reason to drop the connection.
+pub(crate) fn tune(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    let mut failed = Vec::new();
+    let mut note = |option: &'static str, result: io::Result<()>| {
+        if result.is_err() {
+            failed.push(option);
+        }
+    };
+    note("nodelay", socket.set_tcp_nodelay(true));
+    note("keepalive", socket.set_tcp_keepalive(&keepalive()));
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    note("user timeout", socket.set_tcp_user_timeout(Some(crate::limits::USER_TIMEOUT)));
+    if !failed.is_empty() {
+        debug!(?failed, "Socket options were not taken");
+    }
+}
+
+#[cfg(unix)]
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE).with_retries(2)
+}
+
+#[cfg(windows)]
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE)
+}
+
+#[cfg(not(any(unix, windows)))]
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(KEEPALIVE)
+}

@@ -1,0 +1,95 @@
+//! `lanchat-bench`: takes the figures of `docs/performance.md`.
+
+use clap::{Parser, Subcommand};
+use lanchat_bench::error::BenchError;
+use lanchat_bench::figures::Report;
+use lanchat_bench::{coordinator, peers, round_trip, search, start, tcp};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Takes the figures of docs/performance.md. The programs are taken from LANCHAT_BIN_DIR, else from beside this one.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Prints one JSON document.
+    #[arg(long, global = true)]
+    json: bool,
+    /// A short run that shows that the command works; its figures mean nothing.
+    #[arg(long, global = true)]
+    quick: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A message between two node processes and its receipt, beside raw TCP.
+    RoundTrip,
+    /// Memory and processor time of an idle node, alone and with peers.
+    Peers {
+        /// Peers, each with a link of its own [default: 100; quick: 5].
+        #[arg(long)]
+        count: Option<usize>,
+    },
+    /// A coordinator with many signed-in devices.
+    Coordinator {
+        /// Devices [default: 1000; quick: 20].
+        #[arg(long)]
+        devices: Option<usize>,
+    },
+    /// Searches in a large database.
+    Search {
+        /// Messages [default: 1000000; quick: 2000].
+        #[arg(long)]
+        messages: Option<usize>,
+    },
+    /// Start to ready, and sizes of the programs.
+    Start,
+    /// The other end of raw TCP; started by `round-trip`.
+    #[command(hide = true)]
+    Echo,
+}
+
+async fn measure(command: Command, quick: bool) -> Result<Option<Report>, BenchError> {
+    let or =
+        |given: Option<usize>, usual: usize, short: usize| given.unwrap_or(if quick { short } else { usual });
+    let blocking = |job: fn(bool) -> Result<Report, BenchError>| async move {
+        let done = tokio::task::spawn_blocking(move || job(quick)).await;
+        done.map_err(BenchError::failed("the measurement"))?
+    };
+    match command {
+        Command::RoundTrip => blocking(round_trip::run).await.map(Some),
+        Command::Start => blocking(start::run).await.map(Some),
+        Command::Peers { count } => peers::run(or(count, 100, 5), quick).await.map(Some),
+        Command::Coordinator { devices } => coordinator::run(or(devices, 1000, 20), quick).await.map(Some),
+        Command::Search { messages } => search::run(or(messages, 1_000_000, 2000), quick).await.map(Some),
+        Command::Echo => tokio::task::spawn_blocking(tcp::serve_echo)
+            .await
+            .map_err(BenchError::failed("the other end"))?
+            .map(|()| None),
+    }
+}
+
+fn print(report: &Report, json: bool) -> Result<(), BenchError> {
+    let text = if json {
+        serde_json::to_string(report).map_err(BenchError::failed("a report"))? + "\n"
+    } else {
+        report.to_string()
+    };
+    std::io::stdout().write_all(text.as_bytes()).map_err(BenchError::io("printing"))
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let measured = measure(arguments.command, arguments.quick).await;
+    let printed = measured.and_then(|report| report.map_or(Ok(()), |report| print(&report, arguments.json)));
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without stderr nobody is there to be told.
+            drop(writeln!(std::io::stderr(), "lanchat-bench: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

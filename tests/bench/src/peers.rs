@@ -1,0 +1,80 @@
+//! `peers`: memory and processor time of an idle node, alone and with many peers. Each peer is a [`LightNode`] with its
+//! own connection and an accepted hello; the peers are not linked to each other.
+
+use crate::error::BenchError;
+use crate::figures::{Report, count};
+use crate::light::node::Behaviour;
+use crate::light::{LightNode, Office};
+use crate::memory::{Memory, megabytes, processor_time};
+use crate::programs::{Coordinator, Node};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// Time for the links to come up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Measures with this many peers.
+///
+/// # Errors
+/// [`BenchError`].
+pub async fn run(peers: usize, quick: bool) -> Result<Report, BenchError> {
+    // Long enough for start-up garbage to be given back and for several heartbeats.
+    let idle = Duration::from_secs(if quick { 1 } else { 30 });
+    let dir = tempfile::tempdir().map_err(BenchError::io("a temporary directory"))?;
+    let mut report = Report::new("peers", quick);
+    let coordinator = Coordinator::start(dir.path())?;
+    let mut node = Node::start(dir.path(), "alice")?;
+    look(&node, "just started, in the open LAN", idle, &mut report).await;
+    node.register(&coordinator, "alice")?;
+    look(&node, "alone in an organisation", idle, &mut report).await;
+    let alone = Memory::of(node.program.id());
+
+    let office = Office::of_link(&coordinator.join)?;
+    let behaviour = Behaviour { mesh_size: 1, listen: true, host: lanchat_proto::ids::HostId([0; 16]) };
+    let begin = Instant::now();
+    let mut light = Vec::new();
+    for number in 0..peers {
+        let identity = office.enrol(&format!("peer{number}")).await?;
+        light.push(LightNode::start(&office, &identity, &behaviour).await?);
+    }
+    let linked = move |status: &Value| {
+        status.pointer("/links/direct").and_then(Value::as_u64) == u64::try_from(peers).ok()
+    };
+    let node = tokio::task::spawn_blocking(move || {
+        let mut node = node;
+        node.wait_for("/api/v1/status", &format!("{peers} links"), PATIENCE, linked).map(|()| node)
+    });
+    let node = node.await.map_err(BenchError::failed("waiting for links"))??;
+    report.add("peers enrolled, started and linked in", begin.elapsed().as_secs_f64(), "s");
+    for peer in &light {
+        let mut known = peer.known.clone();
+        let is_linked = known.wait_for(|known| known.direct == 1);
+        let in_time = tokio::time::timeout(PATIENCE, is_linked).await.is_ok_and(|known| known.is_ok());
+        if !in_time {
+            return Err(BenchError::TimedOut { what: "a link at a peer".to_owned(), after: PATIENCE });
+        }
+    }
+    look(&node, &format!("with {peers} peers"), idle, &mut report).await;
+    if let (Some(alone), Some(now)) = (alone, Memory::of(node.program.id())) {
+        let more = megabytes(now.anonymous.saturating_sub(alone.anonymous)) * 1000.0;
+        report.add("memory for each peer (anonymous)", more / count(peers), "KB");
+    }
+    for peer in light {
+        peer.stop().await;
+    }
+    Ok(report)
+}
+
+/// Lets the node idle and tells what it needs.
+async fn look(node: &Node, when: &str, idle: Duration, report: &mut Report) {
+    let process = node.program.id();
+    let (begin, before) = (Instant::now(), processor_time(process));
+    tokio::time::sleep(idle).await;
+    let used = processor_time(process).zip(before).map(|(now, before)| now.saturating_sub(before));
+    let share = used.map(|used| used.as_secs_f64() / begin.elapsed().as_secs_f64() * 100.0);
+    let memory = Memory::of(process);
+    report.add_known(format!("node {when}, RSS"), memory.map(|m| megabytes(m.rss)), "MB");
+    report.add_known(format!("node {when}, PSS"), memory.map(|m| megabytes(m.pss)), "MB");
+    report.add_known(format!("node {when}, anonymous"), memory.map(|m| megabytes(m.anonymous)), "MB");
+    report.add_known(format!("node {when}, of one core"), share, "%");
+}

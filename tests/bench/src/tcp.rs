@@ -1,0 +1,90 @@
+//! What the machine itself does: a message over raw TCP to another process and back, and a flush to disk.
+
+use crate::error::BenchError;
+use crate::figures::Samples;
+use crate::process::Program;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Instant;
+
+/// Bytes of a message.
+pub const MESSAGE: usize = 200;
+/// Bytes of a write that is flushed: a page of the database.
+const PAGE: usize = 4096;
+
+/// The other process: sends every message back, until the connection ends. Prints a ready line with its port.
+///
+/// # Errors
+/// [`BenchError::Io`].
+pub fn serve_echo() -> Result<(), BenchError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(BenchError::io("listening"))?;
+    let port = listener.local_addr().map_err(BenchError::io("listening"))?.port();
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", serde_json::json!({ "event": "ready", "port": port }))
+        .and_then(|()| out.flush())
+        .map_err(BenchError::io("telling the port"))?;
+    let (mut stream, _) = listener.accept().map_err(BenchError::io("accepting"))?;
+    stream.set_nodelay(true).map_err(BenchError::io("accepting"))?;
+    let mut message = [0; MESSAGE];
+    while stream.read_exact(&mut message).is_ok() {
+        stream.write_all(&message).map_err(BenchError::io("answering"))?;
+    }
+    Ok(())
+}
+
+/// Times of messages to another process and back.
+///
+/// # Errors
+/// [`BenchError`].
+pub fn ping_pong(rounds: usize, warm_up: usize) -> Result<Samples, BenchError> {
+    let own = std::env::current_exe().map_err(BenchError::io("finding the own program"))?;
+    let (peer, ready) = Program::start(&own, &["echo"])?;
+    let port =
+        ready.get("port").and_then(serde_json::Value::as_u64).and_then(|port| u16::try_from(port).ok());
+    let port = port.ok_or_else(|| BenchError::Unexpected("the peer told no port".to_owned()))?;
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(BenchError::io("connecting"))?;
+    stream.set_nodelay(true).map_err(BenchError::io("connecting"))?;
+    let mut message = [7; MESSAGE];
+    let mut samples = Samples::new();
+    for round in 0..warm_up + rounds {
+        let begin = Instant::now();
+        stream
+            .write_all(&message)
+            .and_then(|()| stream.read_exact(&mut message))
+            .map_err(BenchError::io("a message over TCP"))?;
+        if round >= warm_up {
+            samples.push(begin.elapsed());
+        }
+    }
+    drop(peer);
+    Ok(samples)
+}
+
+/// Times of appending a page to a file in this directory and having it on disk.
+///
+/// # Errors
+/// [`BenchError::Io`].
+pub fn flushes(dir: &Path, rounds: usize) -> Result<Samples, BenchError> {
+    let path = dir.join("flushes");
+    let mut file = OpenOptions::new()
+        .create_new(true)
+        .append(true)
+        .open(&path)
+        .map_err(BenchError::io("making a file to flush"))?;
+    let mut samples = Samples::new();
+    for _ in 0..rounds {
+        let begin = Instant::now();
+        file.write_all(&[1; PAGE]).and_then(|()| file.sync_data()).map_err(BenchError::io("flushing"))?;
+        samples.push(begin.elapsed());
+    }
+    std::fs::remove_file(&path).map_err(BenchError::io("removing a file"))?;
+    Ok(samples)
+}
+
+/// Rounds for a run of this length.
+#[must_use]
+pub fn rounds(quick: bool) -> usize {
+    if quick { 50 } else { 2000 }
+}
