@@ -53,13 +53,13 @@ messages! {
     Sent: "{id} {state}", "消息 {id} {state}";
     Nudged: "{user} is nudged", "已抖动 {user} 的窗口";
     BackedUp: "everything is in {file}, encrypted", "已将全部数据加密保存到 {file}";
-    MustChangePassword: "that password serves once: choose your own now with `lanchat passwd`", "该密码只能使用一次:请立即运行 `lanchat passwd` 设置您自己的密码";
+    MustChangePassword: "that password serves once: choose your own now with `lanchat passwd`", "该密码只能使用一次：请立即运行 `lanchat passwd` 设置您自己的密码";
     Restored: "{user} is restored", "已恢复 {user}";
-    RestoredMember: "the history of {user} in {org} is restored; it shows after `lanchat login --user {user}`", "{user} 在 {org} 的历史记录已恢复;运行 `lanchat login --user {user}` 登录后即可查看";
-    DemoReady: "Three people are talking. Open their pages (each link works once, within a minute):", "三位用户正在聊天。请打开他们的页面(每个链接一分钟内有效,只能用一次):";
+    RestoredMember: "the history of {user} in {org} is restored; it shows after `lanchat login --user {user}`", "{user} 在 {org} 的历史记录已恢复；运行 `lanchat login --user {user}` 登录后即可查看";
+    DemoReady: "Three people are talking. Open their pages (each link works once, within a minute):", "三位用户正在聊天。请打开他们的页面（每个链接一分钟内有效，只能用一次）：";
     DemoStop: "Ctrl-C ends the demo and removes everything.", "按 Ctrl-C 结束演示并清除所有数据。";
     NoDemo: "this lanchat was built without the demo", "此版本的 lanchat 不含演示功能";
-    BrowserFailed: "no browser could be opened; go to {url}", "无法打开浏览器;请访问 {url}";
+    BrowserFailed: "no browser could be opened; go to {url}", "无法打开浏览器；请访问 {url}";
     SettingChanged: "{key} = {value}", "设置 {key} = {value}";
     Endorsed: "the device {device} is endorsed", "已认可设备 {device}";
     Accepted: "the device {device} is accepted", "已接受设备 {device}";

@@ -3,7 +3,7 @@
 use lanchat::api::{self, API_FILE, ApiConfig, ApiFile, ApiServer};
 use lanchat::config::Config;
 use lanchat::handle::{
-    Enrol, EnrolError, Handle, HandleEnd, HandleError, NodeStatus, NumberedEvent, Request,
+    Enrol, EnrolError, Entered, Handle, HandleEnd, HandleError, NodeStatus, NumberedEvent, Request,
 };
 use lanchat_node_core::input::Command;
 use lanchat_node_core::output::{Answer, CommandError, Event, StoredEntry};
@@ -188,10 +188,10 @@ async fn play(mut end: HandleEnd, events: Events) {
                 drop(answer.send(carry_out(command, &mut author, &events)));
             }
             Request::Users(answer) => drop(answer.send(people())),
-            Request::Me(answer) => drop(answer.send(Some(user(ALICE, "alice")))),
+            Request::Me(answer) => drop(answer.send(user(ALICE, "alice"))),
             Request::Status(answer) => drop(answer.send(status())),
-            Request::Enrol(wish, answer) => drop(answer.send(enrol(&wish))),
-            Request::Logout(answer) => drop(answer.send(Ok(()))),
+            Request::Enrol(wish, answer) => drop(answer.send(enrol(&wish).map(|()| Entered::default()))),
+            Request::Logout(answer) => drop(answer.send(Ok(Entered::default()))),
             Request::ChangePassword(old, _, answer) => drop(answer.send(if *old == "right" {
                 Ok(())
             } else {
