@@ -27,7 +27,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use data_encoding::BASE32_NOPAD;
 use lanchat_coordinator_core::{AdminCommand, AdminError, AdminResult};
-use lanchat_proto::names::{DisplayName, UserName};
+use lanchat_proto::names::{DisplayName, NameError, UserName};
 use lanchat_proto::wire::coordinator::PasswordProof;
 use serde::Deserialize;
 use serde_json::json;
@@ -190,9 +190,13 @@ struct User {
 }
 
 impl User {
-    fn name(&self) -> Result<UserName, Response> {
-        self.user.parse().map_err(|wrong| error(StatusCode::BAD_REQUEST, wrong))
+    fn name(&self) -> Result<UserName, NameError> {
+        self.user.parse()
     }
+}
+
+fn bad_name(wrong: NameError) -> Response {
+    error(StatusCode::BAD_REQUEST, wrong)
 }
 
 async fn act(admin: &Admin, user: &User, command: AdminCommand) -> Answer {
@@ -203,17 +207,17 @@ async fn act(admin: &Admin, user: &User, command: AdminCommand) -> Answer {
 }
 
 async fn kick(State(admin): Shared, Json(user): Json<User>) -> Answer {
-    let command = AdminCommand::Kick { user: user.name()?, force: user.force };
+    let command = AdminCommand::Kick { user: user.name().map_err(bad_name)?, force: user.force };
     act(&admin, &user, command).await
 }
 
 async fn ban(State(admin): Shared, Json(user): Json<User>) -> Answer {
-    let command = AdminCommand::Ban { user: user.name()?, force: user.force };
+    let command = AdminCommand::Ban { user: user.name().map_err(bad_name)?, force: user.force };
     act(&admin, &user, command).await
 }
 
 async fn unban(State(admin): Shared, Json(user): Json<User>) -> Answer {
-    let command = AdminCommand::Unban { user: user.name()?, force: user.force };
+    let command = AdminCommand::Unban { user: user.name().map_err(bad_name)?, force: user.force };
     act(&admin, &user, command).await
 }
 
@@ -240,14 +244,16 @@ fn prove(secret: &str, salt: &[u8; 16]) -> Result<PasswordProof, argon2::Error> 
 }
 
 async fn reset_password(State(admin): Shared, Json(user): Json<User>) -> Answer {
-    let AdminResult::Salt(salt) = ask(&admin, AdminCommand::Salt { user: user.name()? }).await? else {
+    let AdminResult::Salt(salt) =
+        ask(&admin, AdminCommand::Salt { user: user.name().map_err(bad_name)? }).await?
+    else {
         return Err(unexpected());
     };
     let secret = one_time_secret().map_err(internal)?;
     let text = secret.clone();
     let proof = tokio::task::spawn_blocking(move || prove(&text, &salt.0)).await.map_err(internal)?;
     let proof = proof.map_err(internal)?;
-    match ask(&admin, AdminCommand::ResetPassword { user: user.name()?, proof }).await? {
+    match ask(&admin, AdminCommand::ResetPassword { user: user.name().map_err(bad_name)?, proof }).await? {
         AdminResult::Done { .. } => Ok(Json(json!({ "user": user.user, "secret": secret }))),
         _ => Err(unexpected()),
     }
@@ -261,9 +267,8 @@ struct Department {
 }
 
 async fn department(State(admin): Shared, Json(wanted): Json<Department>) -> Answer {
-    let bad = |wrong| error(StatusCode::BAD_REQUEST, wrong);
-    let user: UserName = wanted.user.parse().map_err(bad)?;
-    let name = DisplayName::parse(&wanted.name).map_err(bad)?;
+    let user: UserName = wanted.user.parse().map_err(bad_name)?;
+    let name = DisplayName::parse(&wanted.name).map_err(bad_name)?;
     match ask(&admin, AdminCommand::Department { user, name: name.clone() }).await? {
         AdminResult::Done { .. } => Ok(Json(json!({ "user": wanted.user, "department": name.as_str() }))),
         _ => Err(unexpected()),
