@@ -264,6 +264,7 @@ pub const CODES: &[&str] = &[
     "method",
     "name_reserved",
     "name_taken",
+    "needs_update",
     "no_coordinator",
     "no_groups",
     "no_organisation",

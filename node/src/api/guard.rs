@@ -11,7 +11,7 @@ use crate::api::routes::{Access, Body, Route};
 use axum::extract::{Request, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
-    HeaderValue, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    HeaderValue, ORIGIN, REFERRER_POLICY, UPGRADE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
@@ -68,6 +68,8 @@ pub fn check_source(port: u16, uri: &Uri, headers: &HeaderMap) -> Result<(), Api
     }
     match single(headers, &SEC_FETCH_SITE)? {
         None | Some("same-origin" | "none") => Ok(()),
+        // Browsers disagree about what `ws:` is to `http:`; for upgrades the origin, which they always send, decides.
+        Some(_) if headers.contains_key(ORIGIN) && headers.contains_key(UPGRADE) => Ok(()),
         Some(_) => Err(forbidden("the request comes from another page")),
     }
 }

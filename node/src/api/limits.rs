@@ -59,6 +59,8 @@ pub const CONTACTS: usize = 4096;
 pub const WAIT: u64 = 24 * 3600;
 /// Wait without a wish, in seconds.
 pub const WAIT_DEFAULT: u64 = 30;
+/// Time that storing a message gets, however short the wait. Later it is an error.
+pub const STORING: Duration = Duration::from_secs(2);
 /// Time that the node may take for a request that is not a wait. Later it is an error.
 pub const ANSWER: Duration = Duration::from_secs(60);
 /// Time that open requests get when the API ends. Later they are cut.

@@ -75,7 +75,7 @@ pub(crate) async fn nudge(
     waiting::send_and_wait(&api, Command::Nudge { to }, Wait::Stored, limit).await.map(Json)
 }
 
-/// The conversation with whom a person means; also with somebody whose account is gone.
+/// The conversation with whom a person means; by `@user_id` also with somebody whose account is gone.
 async fn conversation_with(api: &Api, to: &str) -> Result<ConversationId, ApiError> {
     let other = api.resolve(to).await?.user;
     let own = api.handle.status().await?.core;

@@ -28,8 +28,8 @@ const WORDS = {
     write: "输入消息",
     choose: "请在左侧选择联系人",
     nobody: "还没有其他人",
-    closed: "页面未连接:请运行 `lanchat` 重新打开",
-    lost: "与 lanchat 的连接已断开,正在重试",
+    closed: "页面未连接：请运行 `lanchat` 重新打开",
+    lost: "与 lanchat 的连接已断开，正在重试",
     nudged: "抖动了窗口",
     update: "需要更新 lanchat 才能显示",
     deleted: "已删除",
@@ -38,8 +38,8 @@ const WORDS = {
     direct: "直连", relay: "中继", none: "未连接",
     pending: "发送中", stored: "已保存在本机", delivered: "已送达", read: "已读",
     connected: "协调器已连接", reconnecting: "协调器未连接", open: "开放局域网",
-    later: "对方离线:双方都在线时送达",
-    announcement: "公告:",
+    later: "对方离线：双方都在线时送达",
+    announcement: "公告：",
   },
 };
 

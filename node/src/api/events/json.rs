@@ -15,10 +15,8 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(super) struct Names {
     known: BTreeMap<UserId, String>,
-    me: UserIdOrNone,
+    me: Option<UserId>,
 }
-
-type UserIdOrNone = Option<UserId>;
 
 impl Names {
     async fn refresh(&mut self, api: &Api) {
@@ -92,6 +90,11 @@ async fn body(api: &Api, names: &mut Names, event: &Event) -> Value {
 
 async fn message(api: &Api, names: &mut Names, stored: &StoredEntry) -> Value {
     names.of(api, &stored.author).await;
+    let mine = names.me.is_some_and(|me| stored.descriptor.other(&me).is_some());
+    if !mine {
+        // The node moved to another membership, where the own user is another.
+        names.refresh(api).await;
+    }
     let header = &stored.entry.header;
     let text = match EntryKind::from_number(header.kind) {
         Some(EntryKind::Text) => stored.entry.body::<lanchat_proto::entry::TextBody>().ok().flatten(),

@@ -5,7 +5,7 @@
 
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::limits::ANSWER;
+use crate::api::limits::{ANSWER, STORING};
 use crate::api::types::{SentJson, Wait, rfc3339};
 use crate::handle::NumberedEvent;
 use lanchat_node_core::input::Command;
@@ -105,7 +105,7 @@ pub(super) async fn send_and_wait(
 ) -> Result<SentJson, ApiError> {
     let deadline = Instant::now() + limit;
     let mut events = api.handle.events();
-    let answered = timeout(limit.min(ANSWER), api.handle.command(command)).await;
+    let answered = timeout(limit.clamp(STORING, ANSWER), api.handle.command(command)).await;
     let answer = answered.map_err(|_| ApiError::timed_out("the message could not be stored in time"))??;
     let Answer::Sent { message, conversation, sent_at, recipients } = answer else {
         return Err(ApiError::stopping());

@@ -103,9 +103,11 @@ pub(super) fn history(client: &Client, out: &Out, args: &HistoryArgs) -> Result<
             ("before", args.before.clone()),
         ],
     );
-    show(out, &client.get(&path)?)?;
+    let messages = client.get(&path)?;
+    show(out, &messages)?;
     // A person has seen it; a program has not, unless it says so.
-    if !out.json || args.mark_read {
+    let any = items(&messages).next().is_some();
+    if any && (!out.json || args.mark_read) {
         client.post("read", &json!({ "to": args.to }))?;
     }
     Ok(())
