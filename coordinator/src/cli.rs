@@ -9,6 +9,7 @@ mod table;
 mod telemetry;
 
 use crate::error::ServerError;
+use crate::limits::OPEN_FILES;
 use crate::server::{Config, Info, Server};
 use crate::settings::{self, DataDir};
 use crate::store;
@@ -67,6 +68,11 @@ fn run(dir: DataDir, arguments: RunArguments) -> Result<(), Failure> {
     crate::platform::create_private_dir(&dir.0)
         .map_err(|error| Failure::new(format!("{}: {error}", dir.0.display())))?;
     let _telemetry = telemetry::start(&dir.logs());
+    match crate::platform::allow_files(OPEN_FILES) {
+        Ok(allowed) if allowed >= OPEN_FILES => {}
+        Ok(allowed) => tracing::warn!(allowed, wanted = OPEN_FILES, "Few open files are permitted"),
+        Err(error) => tracing::warn!(%error, "The limit of open files cannot be raised"),
+    }
     let mut config = Config::new(dir.0);
     config.listen = arguments.listen;
     config.admin = arguments.admin;

@@ -29,6 +29,9 @@ pub const STOP_TIME: Duration = Duration::from_millis(1500);
 pub const LOG_FILES: usize = 14;
 /// Connections of devices. Further ones are refused.
 pub const CONNECTIONS: usize = 8192;
+/// Files that the program may need to open, with a connection for each device. Where the system permits fewer, a line in
+/// the log says so, and connections beyond are refused.
+pub const OPEN_FILES: u64 = CONNECTIONS as u64 + 256;
 /// Connections that have not signed in, in total: a whole office comes back at once after a restart. Further ones are
 /// refused and come again.
 pub const UNPROVED: usize = 1024;

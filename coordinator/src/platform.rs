@@ -1,4 +1,5 @@
-//! What each platform does its own way: private files, and the signals that end the program.
+//! What each platform does its own way: private files, the limit of open files, and the
+//! signals that end the program.
 //!
 //! Keeps true: a private file is its owner's alone before the first secret byte is in it; a crash leaves the old file
 //! or the new one.
@@ -58,6 +59,18 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&new, path)?;
     path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Lets the program hold this many files and connections, as far as the system permits; returns what it permits.
+#[cfg(unix)]
+pub(crate) fn allow_files(wanted: u64) -> io::Result<u64> {
+    rlimit::increase_nofile_limit(wanted)
+}
+
+/// Windows has no such limit on sockets.
+#[cfg(not(unix))]
+pub(crate) fn allow_files(wanted: u64) -> io::Result<u64> {
+    Ok(wanted)
 }
 
 /// Returns when the program is asked to end.
