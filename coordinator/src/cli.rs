@@ -73,6 +73,7 @@ fn run(dir: DataDir, arguments: RunArguments) -> Result<(), Failure> {
         Ok(allowed) => tracing::warn!(allowed, wanted = OPEN_FILES, "Few open files are permitted"),
         Err(error) => tracing::warn!(%error, "The limit of open files cannot be raised"),
     }
+    let data_dir = dir.0.clone();
     let mut config = Config::new(dir.0);
     config.listen = arguments.listen;
     config.admin = arguments.admin;
@@ -84,6 +85,8 @@ fn run(dir: DataDir, arguments: RunArguments) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::new(error.to_string()))?;
     let result = runtime.block_on(async {
+        // Before the ready line: whoever reads it may ask for the end at once.
+        let end = crate::platform::asked_to_end().map_err(ServerError::file(&data_dir))?;
         let server = Server::bind(config).await?;
         let info = server.info();
         let (join, admin) = (server.join_link(), server.admin_url()?);
@@ -93,7 +96,7 @@ fn run(dir: DataDir, arguments: RunArguments) -> Result<(), Failure> {
         if let Err(failure) = line.and_then(|line| say(&line)) {
             tracing::warn!(error = failure.text, "Nobody reads the ready line");
         }
-        server.run_until(crate::platform::asked_to_end()).await
+        server.run_until(end).await
     });
     result.map_err(|error: ServerError| {
         tracing::warn!(%error, "Ended");

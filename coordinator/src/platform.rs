@@ -73,31 +73,29 @@ pub(crate) fn allow_files(wanted: u64) -> io::Result<u64> {
     Ok(wanted)
 }
 
-/// Returns when the program is asked to end.
+/// From now on signals do not end the program; the future returns when it is asked to end. To be called on the runtime.
 #[cfg(unix)]
-pub(crate) async fn asked_to_end() {
+pub(crate) fn asked_to_end() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
-/// Returns when the program is asked to end.
+/// From now on signals do not end the program; the future returns when it is asked to end. To be called on the runtime.
 #[cfg(windows)]
-pub(crate) async fn asked_to_end() {
+pub(crate) fn asked_to_end() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::windows::{ctrl_c, ctrl_close, ctrl_shutdown};
-    let (Ok(mut c), Ok(mut close), Ok(mut shutdown)) = (ctrl_c(), ctrl_close(), ctrl_shutdown()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = c.recv() => {}
-        _ = close.recv() => {}
-        _ = shutdown.recv() => {}
-    }
+    let (mut c, mut close, mut shutdown) = (ctrl_c()?, ctrl_close()?, ctrl_shutdown()?);
+    Ok(async move {
+        tokio::select! {
+            _ = c.recv() => {}
+            _ = close.recv() => {}
+            _ = shutdown.recv() => {}
+        }
+    })
 }
