@@ -10,7 +10,7 @@ use axum::Json;
 use axum::extract::State;
 use lanchat_node_core::input::Command;
 use lanchat_node_core::output::CommandError;
-use lanchat_node_core::view::UserView;
+use lanchat_node_core::view::{Route, UserView};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
@@ -111,7 +111,8 @@ pub(crate) async fn password(
 /// The own devices, and those of others that nobody vouches for.
 #[utoipa::path(get, path = "/api/v1/devices", responses((status = 200, body = Vec<OwnedDeviceJson>)))]
 pub(crate) async fn devices(State(api): State<Api>) -> Result<Json<Vec<OwnedDeviceJson>>, ApiError> {
-    let this = api.handle.status().await?.peer_id;
+    let status = api.handle.status().await?;
+    let this = status.peer_id;
     let own = api.handle.me().await?;
     let others = api.handle.users().await?;
     let rows = |user: &UserView, is_own: bool| -> Vec<OwnedDeviceJson> {
@@ -122,15 +123,29 @@ pub(crate) async fn devices(State(api): State<Api>) -> Result<Json<Vec<OwnedDevi
             peer_id: peer_id(&device.device),
             own: is_own,
             this: peer_id(&device.device) == this,
-            endorsed: device.endorsed,
+            endorsed: Some(device.endorsed),
             route: route_name(device.route),
             addr: device.addr.map(|addr| addr.to_string()),
         });
         row.collect()
     };
-    let own = rows(&own, true).into_iter();
+    let mut own = rows(&own, true);
+    if !own.iter().any(|device| device.this) {
+        // The table of peers has no row for this device itself.
+        let this = OwnedDeviceJson {
+            user_id: status.core.user.to_string(),
+            name: status.core.name,
+            peer_id: this.clone(),
+            own: true,
+            this: true,
+            endorsed: None,
+            route: route_name(Route::None),
+            addr: None,
+        };
+        own.insert(0, this);
+    }
     let others = others.iter().filter(|user| !user.gone).flat_map(|user| rows(user, false));
-    Ok(Json(own.chain(others).collect()))
+    Ok(Json(own.into_iter().chain(others).collect()))
 }
 
 /// Which device.

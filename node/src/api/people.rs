@@ -122,7 +122,11 @@ pub(crate) async fn users(
 /// The own profile.
 #[utoipa::path(get, path = "/api/v1/profile", responses((status = 200, body = UserJson)))]
 pub(crate) async fn profile(State(api): State<Api>) -> Result<Json<UserJson>, ApiError> {
-    let own = api.handle.me().await?;
+    let mut own = api.handle.me().await?;
+    if own.name.is_empty() {
+        // Nobody told this node about itself yet.
+        own.name = api.handle.status().await?.core.name;
+    }
     Ok(Json(UserJson::new(&own, false)))
 }
 

@@ -400,8 +400,8 @@ pub struct OwnedDeviceJson {
     pub own: bool,
     /// Whether it is this one.
     pub this: bool,
-    /// Whether it is vouched for.
-    pub endorsed: bool,
+    /// Whether it is vouched for; null when not known.
+    pub endorsed: Option<bool>,
     /// `direct`, `relay` or `none`.
     pub route: &'static str,
     /// `ip:port`.

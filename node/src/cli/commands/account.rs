@@ -85,11 +85,15 @@ pub(super) fn devices(client: &Client, out: &Out) -> Result<(), Failure> {
         } else {
             word(out.lang, field(device, "route"))
         };
-        let endorsed = if yes(device, "endorsed") { Msg::Yes } else { Msg::No };
+        let endorsed = match device.get("endorsed").and_then(Value::as_bool) {
+            Some(true) => Msg::Yes.text(out.lang),
+            Some(false) => Msg::No.text(out.lang),
+            None => "",
+        };
         vec![
             field(device, "name").to_owned(),
             field(device, "peer_id").to_owned(),
-            endorsed.text(out.lang).to_owned(),
+            endorsed.to_owned(),
             route,
             field(device, "addr").to_owned(),
         ]
