@@ -3,10 +3,10 @@
 //! Keeps true: the coordinator's word about the time counts before that of peers; of peers the median counts, the own
 //! clock being one of them. The rule: `docs/protocol.md#time`.
 
-use crate::limits::{MAX_CLOCKS, OFFSET_STEP};
+use crate::limits::{CLOCK_JUMP, MAX_CLOCKS, OFFSET_STEP};
 use lanchat_proto::ids::DeviceId;
 use lanchat_proto::limits::MAX_CLOCK_AHEAD;
-use lanchat_proto::time::{Hlc, HlcClock, Wall, millis};
+use lanchat_proto::time::{Hlc, HlcClock, Now, Wall, millis};
 use std::collections::BTreeMap;
 
 /// Corrected time and stamps.
@@ -16,6 +16,17 @@ pub(crate) struct Clock {
     coordinator: Option<i64>,
     peers: BTreeMap<DeviceId, i64>,
     warned: bool,
+}
+
+/// What happened to the wall clock between two looks at it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ClockStep {
+    /// It went as far as monotonic time.
+    Even,
+    /// It went further: it was set, or the machine slept.
+    Ahead,
+    /// It was set back; with the new correction to store, where a coordinator gave one.
+    SetBack(Option<i64>),
 }
 
 /// `theirs - ours` in milliseconds.
@@ -56,6 +67,25 @@ impl Clock {
         }
         self.coordinator = Some(offset);
         Some(offset)
+    }
+
+    /// Compares how far both clocks went. A wall clock that was set back is told apart for certain: the corrections follow,
+    /// so that corrected time goes on evenly. One that leapt ahead was set, or the machine slept while monotonic time
+    /// stood still; which of the two, the coordinator's next word decides.
+    pub(crate) fn passed(&mut self, before: Now, now: Now) -> ClockStep {
+        let passed = i64::try_from(now.mono.since(before.mono).as_millis()).unwrap_or(i64::MAX);
+        let jump = difference(now.wall, before.wall).saturating_sub(passed);
+        if jump.unsigned_abs() <= CLOCK_JUMP {
+            return ClockStep::Even;
+        }
+        if jump > 0 {
+            return ClockStep::Ahead;
+        }
+        self.peers.values_mut().for_each(|offset| *offset = offset.saturating_sub(jump));
+        if let Some(offset) = self.coordinator.as_mut() {
+            *offset = offset.saturating_sub(jump);
+        }
+        ClockStep::SetBack(self.coordinator)
     }
 
     pub(crate) fn peer_says(&mut self, peer: DeviceId, time: Wall, wall: Wall) {
@@ -107,6 +137,23 @@ mod tests {
         assert_eq!(clock.offset(), -1_000_000);
         assert_eq!(clock.warn(), Some(-1_000_000));
         assert_eq!(clock.warn(), None);
+    }
+
+    #[test]
+    fn corrected_time_goes_on_evenly_when_the_clock_is_set_back() {
+        let now = |mono: u64, wall: u64| Now {
+            mono: lanchat_proto::time::Mono(std::time::Duration::from_millis(mono)),
+            wall: Wall(wall),
+        };
+        let mut clock = Clock::new(Hlc(0), Some(500));
+        assert_eq!(clock.passed(now(0, 9_000_000), now(60_000, 9_060_900)), ClockStep::Even);
+        assert_eq!(
+            clock.passed(now(0, 9_000_000), now(1000, 1_001_000)),
+            ClockStep::SetBack(Some(8_000_500))
+        );
+        assert_eq!(clock.corrected(Wall(1_001_000)), Wall(9_001_500));
+        assert_eq!(clock.passed(now(0, 1_000_000), now(1000, 9_001_000)), ClockStep::Ahead);
+        assert_eq!(clock.corrected(Wall(1_001_000)), Wall(9_001_500));
     }
 
     #[test]

@@ -74,5 +74,7 @@ pub const MAX_NEW_EPOCHS: u32 = 8;
 
 /// Difference of the clock's correction worth storing, in milliseconds.
 pub const OFFSET_STEP: u64 = 1000;
+/// Difference between the steps of wall and monotonic clock, in milliseconds, beyond which the wall clock was set.
+pub const CLOCK_JUMP: u64 = 2000;
 /// Peers whose clocks are remembered; further ones do not count.
 pub const MAX_CLOCKS: usize = 64;

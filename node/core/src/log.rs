@@ -222,7 +222,7 @@ impl NodeState {
     ) -> Result<(), CommandError> {
         let descriptor = Descriptor::direct(self.me.user, to);
         let message = MessageId(self.rng.bytes());
-        let entries = self.append(&descriptor, kind, message, content)?;
+        let entries = self.append(&descriptor, vec![(kind, message, content)])?;
         let Some(last) = entries.last() else { return Err(CommandError::NoSuchUser) };
         let answer = Answer::Sent {
             message,
@@ -235,14 +235,12 @@ impl NodeState {
         Ok(())
     }
 
-    /// The entries that put one message at the end of the own log of a conversation: the log's opening too, when it is
+    /// The entries that put messages at the end of the own log of a conversation: the log's opening too, when they are
     /// the first. The caller writes them at once.
     pub(crate) fn append(
         &mut self,
         descriptor: &Descriptor,
-        kind: EntryKind,
-        message: MessageId,
-        content: Vec<u8>,
+        messages: Vec<(EntryKind, MessageId, Vec<u8>)>,
     ) -> Result<Vec<StoredEntry>, CommandError> {
         if self.writes.own_entries() >= OUTSTANDING {
             return Err(CommandError::Busy);
@@ -274,7 +272,11 @@ impl NodeState {
             end = entry.end();
             entries.push(entry);
         }
-        entries.push(self.entry(log, &end, kind, message, content)?);
+        for (kind, message, content) in messages {
+            let entry = self.entry(log, &end, kind, message, content)?;
+            end = entry.end();
+            entries.push(entry);
+        }
         let received_at = self.now.wall;
         let author = self.me.user;
         let stored = |entry| StoredEntry { entry, descriptor: descriptor.clone(), author, received_at };

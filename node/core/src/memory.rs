@@ -275,7 +275,7 @@ impl MemoryStore {
         let entries = logs.flat_map(|(_, log)| log.entries.iter().map(|(_, stored)| stored));
         let mut rows: Vec<Shown> = entries
             .filter(|stored| stored.entry.header.kind != EntryKind::Open.number())
-            .map(|stored| shown(stored))
+            .map(shown)
             .collect();
         rows.sort_by_key(|row| (row.time, row.log, row.number));
         let mut seen = BTreeSet::new();

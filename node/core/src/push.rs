@@ -245,12 +245,14 @@ impl NodeState {
         if let Some(head) = head {
             self.check_own_log(&span.log, &head);
         }
+        let end = self.logs.end(&span.log);
         let Some(link) = self.links.get_mut(id) else { return };
         let more = link.sync.in_flight.iter().flatten().any(|other| other.log == span.log);
         let Some(cursor) = link.sync.cursors.get_mut(&span.log) else { return };
         let (number, hash) = head.map_or((cursor.acked, cursor.hash), |head| (head.number, head.hash));
+        let forked = number == end.number && hash != end.hash;
         if number >= span.to {
-            cursor.stuck = 0;
+            cursor.stuck = if forked { MAX_STUCK } else { 0 };
             if number >= cursor.acked {
                 (cursor.acked, cursor.hash) = (number, hash);
             }

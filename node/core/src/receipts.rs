@@ -30,6 +30,8 @@ pub(crate) struct Receipts {
     all: BTreeMap<StateKey, Slot>,
     /// Own receipts as queued for the disk, where that is ahead of [`Self::all`].
     queued: BTreeMap<LogId, Receipt>,
+    /// Counters of others' records that are queued for the disk.
+    queued_others: BTreeMap<StateKey, u64>,
     /// Highest counter ever used for an own receipt, by log.
     counters: BTreeMap<LogId, u64>,
 }
@@ -70,6 +72,7 @@ impl Receipts {
     /// A queued record did not reach the disk.
     pub(crate) fn forget_queued(&mut self, record: &ReceiptRecord) {
         self.queued.remove(&record.log);
+        self.queued_others.remove(&key(&record.log, &record.reader));
     }
 
     fn of(&self, conversation: &ConversationId) -> impl Iterator<Item = &Slot> {
@@ -148,6 +151,9 @@ impl NodeState {
     /// A record is on disk: it is told, and goes on its way.
     pub(crate) fn receipt_on_disk(&mut self, record: ReceiptRecord, signed: SignedState) {
         let slot = key(&record.log, &record.reader);
+        if self.receipts.queued_others.get(&slot) == Some(&record.counter) {
+            self.receipts.queued_others.remove(&slot);
+        }
         let newer = self.receipts.all.get(&slot).is_none_or(|old| old.record.counter < record.counter);
         if !newer {
             return;
@@ -221,8 +227,10 @@ impl NodeState {
         for signed in &states.records {
             let Ok(record) = ReceiptRecord::open(signed, &self.me.realm) else { continue };
             let stored = self.receipts.get(&record.log, &record.reader);
-            let newer = stored.is_none_or(|slot| slot.record.counter < record.counter);
-            if newer && self.may_say(&record, &peer) {
+            let queued = self.receipts.queued_others.get(&key(&record.log, &record.reader));
+            let newest = stored.map(|slot| slot.record.counter).max(queued.copied());
+            if newest.is_none_or(|newest| newest < record.counter) && self.may_say(&record, &peer) {
+                self.receipts.queued_others.insert(key(&record.log, &record.reader), record.counter);
                 receipts.push((record, signed.clone()));
             }
         }

@@ -73,6 +73,8 @@ impl NodeState {
             }
         }
         let receipts = self.receipts_for(&entries);
+        let again = self.issue_again(&entries);
+        let entries = entries.into_iter().chain(again).collect();
         self.write(Write { entries, receipts, source: Some(id), ..Write::default() }, Vec::new())
     }
 
@@ -85,6 +87,9 @@ impl NodeState {
             return;
         }
         taking.touched.insert(log);
+        if self.mend(taking.link, &log, &read, &wire) {
+            return;
+        }
         let row = self.logs.all.get(&log);
         if row.is_some_and(|row| row.frozen || row.broken || row.doubted) {
             return;
@@ -99,7 +104,7 @@ impl NodeState {
             || number == end.number + 1 && header.previous != end.hash;
         if fork && end.number > 0 {
             if Entry::open(wire, &self.me.realm).is_ok() {
-                self.fork_proved(taking.link, &log, number);
+                self.fork_proved(taking.link, &log);
             }
             return;
         }
@@ -164,8 +169,11 @@ impl NodeState {
 
     fn flush_due(&mut self, id: LinkId) {
         while let Some(link) = self.links.get_mut(id) {
-            let Some(due) = link.sync.due.pop_front_if(|due| due.write.is_none()) else { return };
-            let heads: Vec<Head> = due.logs.iter().map(|log| self.head(log)).collect();
+            if link.sync.due.front().is_none_or(|due| due.write.is_some()) {
+                return;
+            }
+            let Some(due) = link.sync.due.pop_front() else { return };
+            let heads: Vec<Head> = due.logs.iter().map(|log| self.claimed_head(log)).collect();
             let frame = Acknowledge { conversation: due.conversation, heads: BoundedVec::first(heads) };
             self.post(id, Frame::new(Kind::Acknowledge, &frame));
         }

@@ -5,8 +5,9 @@
 //! `dialer`, `session`, `log`, `writes`, `sync`, `receipts`, `trust`, `revocations`; each holds the rules of one thing.
 
 use crate::boot::{Boot, Channel, LinkId, Settings};
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockStep};
 use crate::dialer::Dialer;
+use crate::fork::Forks;
 use crate::input::{Command, Input};
 use crate::links::Links;
 use crate::log::Logs;
@@ -64,6 +65,7 @@ pub struct NodeState {
     pub(crate) loads: Loads,
     pub(crate) receipts: Receipts,
     pub(crate) revoked: RevocationLists,
+    pub(crate) forks: Forks,
     pub(crate) nudged: BTreeMap<UserId, Mono>,
     pub(crate) announcement: u64,
     pub(crate) stopping: bool,
@@ -110,6 +112,7 @@ impl NodeState {
             loads: Loads::default(),
             receipts: Receipts::new(&me, stored.states),
             revoked: RevocationLists::new(&me.realm, stored.revocations),
+            forks: Forks::default(),
             nudged: BTreeMap::new(),
             announcement: stored.announcement,
             stopping: false,
@@ -124,7 +127,7 @@ impl NodeState {
 
     /// Something happened.
     pub fn handle_input(&mut self, input: Input, now: Now) {
-        self.now = now;
+        self.pass_time(now);
         if self.stopping {
             self.after_stop(input);
             return;
@@ -168,7 +171,7 @@ impl NodeState {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
-        self.now = now;
+        self.pass_time(now);
         while let Some(timer) = self.timers.due(now.mono) {
             match timer {
                 Timer::Hello(link) => self.close(link, false),
@@ -185,6 +188,18 @@ impl NodeState {
                 Timer::StoreRetry => self.retry_changes(),
                 Timer::LogEnd(log) => self.read_log_end(log),
             }
+        }
+    }
+
+    /// Time went on. Where the wall clock did not go with it, the coordinator is asked what the time is.
+    fn pass_time(&mut self, now: Now) {
+        let step = self.clock.passed(self.now, now);
+        self.now = now;
+        if let ClockStep::SetBack(Some(offset)) = step {
+            self.save(vec![Change::ClockOffset(offset)]);
+        }
+        if step != ClockStep::Even {
+            self.sign_in_again();
         }
     }
 

@@ -346,13 +346,14 @@ impl NodeState {
         let busy = link.sync.in_flight.iter().flatten().any(|span| span.log == log)
             || link.sync.loading.contains(&log);
         match link.sync.cursors.get_mut(&log) {
-            // News of what it has by another way; what is in flight is acknowledged on its own.
-            Some(cursor) if head.number >= cursor.acked => {
-                cursor.acked = head.number;
-                cursor.hash = head.hash;
-                cursor.sent = cursor.sent.max(head.number);
+            // What is in flight is acknowledged on its own; this is news of what came there by another way.
+            Some(cursor) if busy => {
+                if head.number >= cursor.acked {
+                    cursor.acked = head.number;
+                    cursor.hash = head.hash;
+                    cursor.sent = cursor.sent.max(head.number);
+                }
             }
-            Some(_) if busy => {}
             Some(_) | None => {
                 link.sync.cursors.insert(log, Cursor::at(head.number, head.hash));
             }

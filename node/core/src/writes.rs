@@ -22,6 +22,8 @@ pub(crate) struct Write {
     pub(crate) answer: Option<(RequestId, Answer)>,
     /// The link that brought it and waits to be told.
     pub(crate) source: Option<LinkId>,
+    /// An own log whose branch is moved aside, with the end that it has then.
+    pub(crate) moved: Option<(LogId, LogEnd)>,
     /// Changes that are tried again when the write fails.
     pub(crate) retry: Vec<Change>,
 }
@@ -86,6 +88,9 @@ impl NodeState {
 
     /// A write is on disk: now it may be told.
     fn committed(&mut self, write: Write) {
+        if let Some((log, end)) = write.moved {
+            self.branch_moved(log, Some(end));
+        }
         if let Some((request, answer)) = write.answer {
             self.out.push_back(Output::Answer { request, result: Ok(answer) });
         }
@@ -149,6 +154,9 @@ impl NodeState {
         unread.into_iter().for_each(|log| self.doubt_log(log));
         for (record, _) in &write.receipts {
             self.receipts.forget_queued(record);
+        }
+        if let Some((log, _)) = write.moved {
+            self.branch_moved(log, None);
         }
         if let Some((request, _)) = write.answer {
             self.out.push_back(Output::Answer { request, result: Err(CommandError::Store(reason)) });

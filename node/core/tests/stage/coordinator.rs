@@ -10,8 +10,8 @@ use lanchat_proto::signed::Signed;
 use lanchat_proto::time::Wall;
 use lanchat_proto::wire::Endpoint;
 use lanchat_proto::wire::coordinator::{
-    Change, Delta, DirectoryMark, OnlineDevice, Profile, Refusal, Refused, Report, SignIn, SignedIn, Snapshot,
-    Welcome,
+    Change, Delta, DirectoryMark, OnlineDevice, Profile, Refusal, Refused, Report, SignIn, SignedIn,
+    Snapshot, Welcome,
 };
 use lanchat_proto::wire::link::Heartbeat;
 use std::collections::BTreeMap;
@@ -86,7 +86,8 @@ impl Coordinator {
             Some(Kind::SignIn) => self.sign_in(link, &frame.decode().unwrap(), wall),
             Some(Kind::Report) => {
                 let report: Report = frame.decode().unwrap();
-                let Some(mut online) = self.links.get(&link).and_then(|device| self.online.get(device)).cloned()
+                let Some(mut online) =
+                    self.links.get(&link).and_then(|device| self.online.get(device)).cloned()
                 else {
                     return Vec::new();
                 };

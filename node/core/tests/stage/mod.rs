@@ -100,7 +100,8 @@ impl Pc {
     }
 
     pub fn notices(&self) -> Vec<Notice> {
-        let notice = |event: &Event| if let Event::Notice(notice) = event { Some(notice.clone()) } else { None };
+        let notice =
+            |event: &Event| if let Event::Notice(notice) = event { Some(notice.clone()) } else { None };
         self.events.iter().filter_map(notice).collect()
     }
 
@@ -516,8 +517,12 @@ impl Stage {
     /// The coordinator is gone, with all its connections.
     pub fn coordinator_down(&mut self) {
         self.coordinator.stop();
-        let links: Vec<LinkId> =
-            self.ends.iter().filter(|(_, (side, ..))| *side == Side::Coordinator).map(|(link, _)| *link).collect();
+        let links: Vec<LinkId> = self
+            .ends
+            .iter()
+            .filter(|(_, (side, ..))| *side == Side::Coordinator)
+            .map(|(link, _)| *link)
+            .collect();
         links.into_iter().for_each(|link| self.hang_up(link));
     }
 
@@ -531,7 +536,8 @@ impl Stage {
         loop {
             let happening = self.happenings.keys().next().map(|(at, _)| *at);
             let due = |pc: &Pc| pc.core.as_ref().and_then(NodeState::poll_timeout).map(|(at, _)| at.0);
-            let timer = self.pcs.iter().filter_map(due).min().map(|at| at.saturating_sub(Duration::from_secs(1000)));
+            let timer =
+                self.pcs.iter().filter_map(due).min().map(|at| at.saturating_sub(Duration::from_secs(1000)));
             let next = happening.into_iter().chain(timer).min().map_or(until, |at| at.max(self.now));
             if next >= until {
                 self.now = until;

@@ -2,8 +2,8 @@
 
 use super::DAWN;
 use lanchat_proto::certificate::{
-    Act, Anchor, Certificate, DeviceChain, Endorsement, IssuingCertificate, ListAnchor, Membership, Revocation,
-    Role,
+    Act, Anchor, Certificate, DeviceChain, Endorsement, IssuingCertificate, ListAnchor, Membership,
+    Revocation, Role,
 };
 use lanchat_proto::codec::BoundedVec;
 use lanchat_proto::ids::{DeviceId, RealmId, UserId};
