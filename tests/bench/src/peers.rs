@@ -30,7 +30,7 @@ pub async fn run(peers: usize, quick: bool) -> Result<Report, BenchError> {
     let alone = Memory::of(node.program.id());
 
     let office = Office::of_link(&coordinator.join)?;
-    let behaviour = Behaviour { mesh_size: 1, listen: true, host: lanchat_proto::ids::HostId([0; 16]) };
+    let behaviour = Behaviour { mesh_size: 1, listen: true, host: lanchat::platform::host_id() };
     let begin = Instant::now();
     let mut light = Vec::new();
     for number in 0..peers {
