@@ -10,7 +10,9 @@ use crate::limits::{ANNOUNCEMENT_AGE, MAX_CLAIMS};
 use crate::presence::Online;
 use crate::record::{Account, Change, Device};
 use crate::state::{CoordinatorState, Origin, Step, Told};
-use lanchat_proto::certificate::{Certificate, CertificateError, ListAnchor, Member, Revocation, check_chain};
+use lanchat_proto::certificate::{
+    Certificate, CertificateError, ListAnchor, Member, Revocation, check_chain,
+};
 use lanchat_proto::codec::{BoundedVec, EncodeError};
 use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::ids::{DeviceId, Epoch, UserId};
