@@ -28,10 +28,11 @@ fn too_long(lang: Lang, len: usize) -> Failure {
 
 /// `send`.
 pub(super) fn send(client: &Client, out: &Out, args: &SendArgs) -> Result<(), Failure> {
-    let text = if args.text == "-" { stdin::text(out.lang, MAX_TEXT)? } else { args.text.clone() };
+    let text = if args.text == "-" { stdin::bytes(out.lang)? } else { args.text.clone().into_bytes() };
     if text.len() > MAX_TEXT {
         return Err(too_long(out.lang, text.len()));
     }
+    let text = stdin::text(out.lang, text)?;
     let wait = match args.wait {
         WaitArg::Stored => "stored",
         WaitArg::Delivered => "delivered",

@@ -6,6 +6,8 @@ use crate::lang::{Lang, Msg};
 use std::io::{BufRead, IsTerminal, Read, Write};
 use zeroize::Zeroizing;
 
+/// Bytes of a text that are read at all, far more than may be sent: so that its length can be told.
+const MAX_INPUT: u64 = 16 << 20;
 /// Bytes of a password or passphrase with its line end.
 const MAX_LINES: u64 = 16 * 1024;
 
@@ -13,12 +15,10 @@ fn cannot_read(lang: Lang, error: &std::io::Error) -> Failure {
     Failure::failed(lang.say(Msg::StdinFailed, &[("reason", &error.to_string())]))
 }
 
-/// Standard input as a text, without the line end that `echo` adds; of what is longer than `most` bytes one more.
-pub(super) fn text(lang: Lang, most: usize) -> Result<String, Failure> {
+/// Standard input as bytes, without the line end that `echo` adds; of more than [`MAX_INPUT`] only so many.
+pub(super) fn bytes(lang: Lang) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    // The line end may be two bytes.
-    let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(3);
-    let read = std::io::stdin().lock().take(bound).read_to_end(&mut bytes);
+    let read = std::io::stdin().lock().take(MAX_INPUT).read_to_end(&mut bytes);
     read.map_err(|error| cannot_read(lang, &error))?;
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
@@ -26,16 +26,12 @@ pub(super) fn text(lang: Lang, most: usize) -> Result<String, Failure> {
             bytes.pop();
         }
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let cut = error.utf8_error().error_len().is_none();
-        let kept = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        // A text that is cut within a character is too long, not broken.
-        if cut && kept.len() > most {
-            Failure::quiet()
-        } else {
-            cannot_read(lang, &std::io::ErrorKind::InvalidData.into())
-        }
-    })
+    Ok(bytes)
+}
+
+/// Bytes as a text.
+pub(super) fn text(lang: Lang, bytes: Vec<u8>) -> Result<String, Failure> {
+    String::from_utf8(bytes).map_err(|_| cannot_read(lang, &std::io::ErrorKind::InvalidData.into()))
 }
 
 /// The first `count` lines of standard input.
