@@ -245,7 +245,7 @@ impl Writer {
             self.written += 1;
             // The last conversation, of two logs, is the quiet one.
             let busy = self.logs.len().saturating_sub(2).max(1);
-            let at = if number % QUIET == 0 { busy } else { number % busy };
+            let at = if number.is_multiple_of(QUIET) { busy } else { number % busy };
             let (Some(log), time) = (self.logs.get_mut(at), stamp(number)) else { continue };
             let Some(author) = self.authors.get(log.author) else { continue };
             if log.end.number == 0 {

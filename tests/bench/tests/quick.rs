@@ -2,6 +2,8 @@
 //!
 //! The programs are those of the stories: from LANCHAT_BIN_DIR, else cargo builds them.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
+
 use serde_json::Value;
 use std::process::Command;
 

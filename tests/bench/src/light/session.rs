@@ -37,7 +37,7 @@ pub struct Known {
     pub lost: bool,
 }
 
-/// A signed-in device.
+/// A signed-in device; one that is dropped leaves.
 #[derive(Debug)]
 pub struct Session {
     /// What it knows.
@@ -91,8 +91,7 @@ impl Session {
 
     /// Says goodbye and closes the connection; returns when the goodbye is on its way.
     pub fn leave(self) -> JoinHandle<()> {
-        // A session that the coordinator ended has nothing to stop.
-        drop(self.stop.send(()));
+        drop(self.stop);
         self.task
     }
 }
