@@ -29,7 +29,6 @@ impl World {
                 self.check_frame(at, &frame);
                 if let Some(side) = self.side(link.0, at, run) {
                     self.transmit(link.0, side, Arc::new(frame));
-                    self.admit_office_temp(link.0, side);
                 }
             }
             Output::Admit { link } => {

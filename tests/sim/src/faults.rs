@@ -56,7 +56,7 @@ impl World {
     pub fn freeze(&mut self, at: At, time: Micros) {
         let until = self.now + time;
         if let Some(pc) = self.pc_mut(at) {
-            pc.frozen_until = until;
+            pc.frozen_until = pc.frozen_until.max(until);
         }
         self.trace.say(self.now, || format!("pc {at} sleeps {} ms", time / MS));
     }
@@ -95,8 +95,7 @@ impl World {
         pc.disk.certificate = certificate;
         pc.disk.chain = chain;
         pc.rolled_back = true;
-        pc.told = pc.disk.shown().into_iter().map(|shown| shown.message).collect();
-        let kept: BTreeSet<_> = pc.told.clone();
+        let kept: BTreeSet<_> = pc.disk.shown().into_iter().map(|shown| shown.message).collect();
         self.model.rolled_back(at, &kept);
         self.start(at);
     }
@@ -143,6 +142,7 @@ impl World {
         for pc in self.pcs.iter_mut().filter(|pc| pc.person.name == name) {
             if pc.standing != Standing::Banned {
                 pc.standing = standing;
+                pc.expelled += 1;
             }
         }
         let command = office::expel(name, ban);
@@ -167,11 +167,13 @@ impl World {
     }
 
     /// The shell got a new certificate: the program goes on with it.
-    pub(crate) fn enrolled(&mut self, at: At, certificate: Certificate) {
+    pub(crate) fn enrolled(&mut self, at: At, certificate: Certificate, expelled: u32) {
         self.crash(at, false);
         if let Some(pc) = self.pc_mut(at) {
             pc.disk.certificate = certificate;
-            pc.standing = Standing::Member;
+            if pc.expelled == expelled {
+                pc.standing = Standing::Member;
+            }
         }
         self.start(at);
     }
@@ -221,7 +223,8 @@ impl World {
                     {
                         self.office.enrolling.remove(&link.0);
                         let certificate = Box::new(enrolled.certificate);
-                        self.push(self.now + MS, Event::Enrolled { at, certificate });
+                        let expelled = self.pc(at).map_or(0, |pc| pc.expelled);
+                        self.push(self.now + MS, Event::Enrolled { at, certificate, expelled });
                     }
                 } else if let Some(side) = self.office_side(link.0) {
                     self.transmit(link.0, side, frame);

@@ -71,11 +71,13 @@ pub struct Pc {
     pub timer: Option<Micros>,
     /// Whether it is let in.
     pub standing: Standing,
+    /// How often its user was kicked or banned.
+    pub expelled: u32,
     /// Whether the disk was ever replaced by an old copy.
     pub rolled_back: bool,
     /// Whether its clock ever jumped.
     pub clock_jumped: bool,
-    /// Messages that the program told of in this run of the disk.
+    /// Messages that the program told of in this run.
     pub told: BTreeSet<MessageId>,
     /// The furthest that each log was ever durable here.
     pub furthest: BTreeMap<LogId, u64>,
@@ -103,6 +105,7 @@ impl Pc {
             frozen_until: 0,
             timer: None,
             standing: Standing::Member,
+            expelled: 0,
             rolled_back: false,
             clock_jumped: false,
             told: BTreeSet::new(),

@@ -198,17 +198,6 @@ impl World {
         self.schedule(conn, side);
     }
 
-    pub(crate) fn admit_office_temp(&mut self, conn: u64, side: usize) {
-        if self
-            .net
-            .conns
-            .get(&conn)
-            .is_some_and(|c| c.channel == Channel::Coordinator && !c.side(side).admitted)
-        {
-            self.admit(conn, side);
-        }
-    }
-
     /// A connection whose hello was not accepted in time is closed by the program's network part.
     pub(crate) fn hello_due(&mut self, conn: u64, side: usize) {
         let late = self.net.conns.get(&conn).is_some_and(|c| c.side(side).open && !c.side(side).admitted);

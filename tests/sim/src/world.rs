@@ -35,7 +35,7 @@ pub(crate) enum Event {
     Disk { at: At, run: u32 },
     Tell { at: At, run: u32, input: Box<Input> },
     OfficeDisk { run: u32 },
-    Enrolled { at: At, certificate: Box<Certificate> },
+    Enrolled { at: At, certificate: Box<Certificate>, expelled: u32 },
 }
 
 impl Event {
@@ -226,7 +226,7 @@ impl World {
             Event::Disk { at, run } => self.disk(at, run),
             Event::Tell { at, run, input } => self.tell(at, run, *input),
             Event::OfficeDisk { run } => self.office_disk(run),
-            Event::Enrolled { at, certificate } => self.enrolled(at, *certificate),
+            Event::Enrolled { at, certificate, expelled } => self.enrolled(at, *certificate, expelled),
         }
     }
 
@@ -293,6 +293,7 @@ impl World {
         pc.powered = true;
         pc.clock.started = now;
         pc.jobs.clear();
+        pc.told.clear();
         pc.timer = None;
         let boot = pc.boot(realm, coordinator, seed, now);
         let clock = pc.clock.now(now);
