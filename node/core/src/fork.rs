@@ -67,7 +67,12 @@ impl NodeState {
         }
     }
 
-    /// A signed entry shows that a log has two branches.
+    /// What a link was to bring does not come any more.
+    pub(crate) fn forget_mending(&mut self, gone: LinkId) {
+        self.forks.mending.retain(|_, mending| mending.link != gone || mending.branch.is_some());
+    }
+
+    /// A log has two branches: a signed entry shows it, or for an own log the word of a peer is enough to look.
     pub(crate) fn fork_proved(&mut self, link: LinkId, log: &LogId) {
         if log.device != self.me.device {
             if let Some(row) = self.logs.all.get_mut(log) {

@@ -317,6 +317,7 @@ impl NodeState {
             self.timers.cancel(timer);
         }
         self.loads.forget_link(id);
+        self.forget_mending(id);
         self.link_removed(id, &link);
     }
 

@@ -118,6 +118,12 @@ impl NodeState {
             {
                 let stuck = cursor.stuck;
                 *cursor = Cursor { stuck, ..Cursor::at(end.number - 1, EntryHash::NONE) };
+                if log.device == self.me.device && stuck < MAX_STUCK {
+                    cursor.stuck = MAX_STUCK;
+                    sync.todo.remove(&log);
+                    self.fork_proved(id, &log);
+                    continue;
+                }
             }
             if cursor.rewinding {
                 continue;
@@ -205,8 +211,13 @@ impl NodeState {
         let (number, previous) = (first.header.number, first.header.previous);
         let settled = cursor.sent == cursor.acked && cursor.hash != EntryHash::NONE;
         if settled && number == cursor.acked + 1 && previous != cursor.hash {
-            // A fork. The one entry, signed by its author, shows it to the other end.
             cursor.stuck = MAX_STUCK;
+            if log.device == self.me.device {
+                // This copy is old, and has been written to since.
+                self.fork_proved(id, &log);
+                return;
+            }
+            // A fork. The one entry, signed by its author, shows it to the other end.
             self.send_entries(id, log, number, wires.into_iter().take(1).collect());
             return;
         }

@@ -235,7 +235,13 @@ impl NodeState {
         {
             link.sync.compared = true;
             let conversations: Vec<ConversationId> = self.conversations_with(&peer).into_keys().collect();
-            conversations.iter().for_each(|conversation| self.want_all(id, conversation));
+            for conversation in conversations {
+                self.want_all(id, &conversation);
+                let listed = self.links.get(id).is_some_and(|link| link.sync.listed.contains(&conversation));
+                if !listed {
+                    self.send_states(id, &conversation, &peer);
+                }
+            }
             self.pump(id);
         }
     }
@@ -299,7 +305,7 @@ impl NodeState {
     ) {
         let logs: Vec<LogId> =
             self.logs.of(&conversation).map(|(log, _)| *log).filter(|log| pick(log)).collect();
-        let heads: Vec<Head> = logs.iter().map(|log| self.head(log)).collect();
+        let heads: Vec<Head> = logs.iter().map(|log| self.claimed_head(log)).collect();
         let frames = heads.len().div_ceil(MAX_HEADS).max(1);
         let mut heads = heads.into_iter();
         for at in 1..=frames {
@@ -343,16 +349,17 @@ impl NodeState {
                 return;
             }
         }
-        let busy = link.sync.in_flight.iter().flatten().any(|span| span.log == log)
-            || link.sync.loading.contains(&log);
+        let busy = link.sync.in_flight.iter().flatten().any(|span| span.log == log);
         match link.sync.cursors.get_mut(&log) {
-            // What is in flight is acknowledged on its own; this is news of what came there by another way.
+            // News of what came there by another way; what is in flight is acknowledged on its own.
+            Some(cursor) if busy && head.number >= cursor.acked => {
+                (cursor.acked, cursor.hash) = (head.number, head.hash);
+                cursor.sent = cursor.sent.max(head.number);
+            }
+            // It went back. What is in flight comes to nothing; then everything is sent again from there.
             Some(cursor) if busy => {
-                if head.number >= cursor.acked {
-                    cursor.acked = head.number;
-                    cursor.hash = head.hash;
-                    cursor.sent = cursor.sent.max(head.number);
-                }
+                (cursor.acked, cursor.hash, cursor.stuck) = (head.number, head.hash, 0);
+                cursor.rewinding = true;
             }
             Some(_) | None => {
                 link.sync.cursors.insert(log, Cursor::at(head.number, head.hash));

@@ -8,7 +8,7 @@ use lanchat_proto::certificate::{Act, Certificate, DeviceChain};
 use lanchat_proto::codec::BoundedVec;
 use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::ids::{Epoch, RealmId};
-use lanchat_proto::limits::CERTIFICATE_SLACK;
+use lanchat_proto::limits::{CERTIFICATE_SLACK, HELLO_DEADLINE};
 use lanchat_proto::wire::link::{Heartbeat, Hello, HelloAnswer, Revocations};
 use stage::org::{DAY, Org, key};
 use stage::{DAWN, Stage};
@@ -106,7 +106,7 @@ fn silence_ends_the_link_at_the_deadline() {
     let mut stage = Stage::new();
     let alice = stage.pc(1, "alice");
     let link = stage.stranger(alice, key(66).public(), false);
-    stage.run(std::time::Duration::from_millis(4900));
+    stage.run(HELLO_DEADLINE - stage::TICK);
     assert!(!stage.pcs[alice].closed.contains(&link));
     stage.seconds(1);
     assert!(stage.pcs[alice].closed.contains(&link));

@@ -75,7 +75,9 @@ fn moving_to_another_link_loses_and_doubles_nothing() {
     stage.connect(large, small);
     stage.settle();
     for round in 0..20 {
-        (0..5).for_each(|n| drop(stage.says(small, large, &format!("{round}.{n}"))));
+        for n in 0..5 {
+            stage.says(small, large, &format!("{round}.{n}"));
+        }
         if round == 10 {
             stage.connect(small, large);
         }

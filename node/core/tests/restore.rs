@@ -140,7 +140,7 @@ fn forked(mine: &[&str]) -> (Stage, usize, usize) {
 
 #[test]
 fn what_was_written_on_both_branches_reaches_everybody_once() {
-    for mine in [&["a"][..], &["a", "b"], &["a", "b", "c", "d", "e"]] {
+    for mine in [&["a", "b"][..], &["a"], &["a", "b", "c", "d", "e"]] {
         let (mut stage, alice, bob) = forked(mine);
         let mut expected: Vec<String> =
             ["1", "2", "3", "4"].iter().chain(mine).map(ToString::to_string).collect();

@@ -112,7 +112,7 @@ impl Coordinator {
             let refused = Refused { request: sign_in.request, code: refusal.number(), retry_after_ms: 0 };
             return vec![(link, Frame::new(Kind::Refused, &refused).unwrap())];
         }
-        let device = self.links.get(&link).copied().unwrap();
+        let device = self.links[&link];
         let online = OnlineDevice {
             device,
             user: sign_in.certificate.membership.peek().unwrap().user,
@@ -133,9 +133,9 @@ impl Coordinator {
         };
         let mut frames = vec![(link, Frame::new(Kind::SignedIn, &signed_in).unwrap())];
         frames.extend(self.directory(link));
-        self.online.insert(device, online.clone());
+        let news = self.comes_on(online);
         frames.push(self.snapshot(link));
-        frames.extend(self.comes_on(online).into_iter().filter(|(to, _)| *to != link));
+        frames.extend(news.into_iter().filter(|(to, _)| *to != link));
         frames
     }
 
@@ -176,7 +176,8 @@ impl Coordinator {
     pub fn delta(&mut self, change: Change) -> Vec<(LinkId, Frame)> {
         self.number += 1;
         let delta = Delta { run: self.run, number: self.number, changes: BoundedVec::first([change]) };
-        self.links.keys().map(|link| (*link, Frame::new(Kind::Delta, &delta).unwrap())).collect()
+        let signed_in = self.links.iter().filter(|(_, device)| self.online.contains_key(device));
+        signed_in.map(|(link, _)| (*link, Frame::new(Kind::Delta, &delta).unwrap())).collect()
     }
 
     pub fn says_offline(&mut self, device: DeviceId, wall: Wall) -> Vec<(LinkId, Frame)> {

@@ -1,6 +1,8 @@
 //! The stage on which stories are played: real nodes, a virtual clock, links in memory, disks that can fail.
 #![allow(
     dead_code,
+    unreachable_pub,
+    missing_docs,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
