@@ -1,5 +1,12 @@
 //! Stories of the session with the coordinator: sign-in, refusals, directory, presence, requests.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is a failed story; each story breaks in its own way"
+)]
+
 mod stage;
 
 use lanchat_node_core::boot::Channel;
@@ -166,7 +173,7 @@ fn a_gap_or_another_run_asks_for_a_snapshot() {
     let link = *stage.coordinator.links.keys().next().unwrap();
     let say = |stage: &mut Stage, run: u64, number: u64| {
         let delta = Delta { run, number, changes: BoundedVec::empty() };
-        stage.from_coordinator(vec![(link, Frame::new(Kind::Delta, &delta).unwrap())]);
+        stage.coordinator_sends(vec![(link, Frame::new(Kind::Delta, &delta).unwrap())]);
         stage.settle();
     };
     let (run, number) = (stage.coordinator.run, stage.coordinator.number);
@@ -225,7 +232,7 @@ fn requests_are_carried_and_answered_or_time_out() {
     let asked: SetProfile = frame.decode().unwrap();
     assert_eq!(asked.note.unwrap().as_str(), "back at 3");
     let done = Frame::new(Kind::Done, &Done { request: asked.request }).unwrap();
-    stage.from_coordinator(vec![(link, done)]);
+    stage.coordinator_sends(vec![(link, done)]);
     stage.settle();
     assert!(matches!(stage.answer(alice, fine), Some(Ok(_))));
     let lost = stage.command(alice, Command::Logout);
@@ -242,7 +249,7 @@ fn an_announcement_is_shown_once() {
     let link = *stage.coordinator.links.keys().next().unwrap();
     let announcement = Announcement { number: 4, at: DAWN, text: Text::new("lunch").unwrap() };
     let frame = Frame::new(Kind::Announcement, &announcement).unwrap();
-    stage.from_coordinator(vec![(link, frame.clone()), (link, frame)]);
+    stage.coordinator_sends(vec![(link, frame.clone()), (link, frame)]);
     stage.settle();
     assert_eq!(stage.pcs[alice].notices(), [Notice::Announcement { at: DAWN, text: "lunch".into() }]);
     assert_eq!(stage.pcs[alice].disk.announcements().len(), 1);
@@ -274,7 +281,7 @@ fn two_lists_for_one_number_are_told_to_the_user() {
         let act = stage.org.act_at(1, [0; 32], Act::Ban(user(name)));
         let acts = BoundedVec::first([act]);
         let frame = lanchat_proto::wire::link::Revocations { anchor: stage.org.anchor(), acts };
-        stage.from_coordinator(vec![(link, Frame::new(Kind::Revocations, &frame).unwrap())]);
+        stage.coordinator_sends(vec![(link, Frame::new(Kind::Revocations, &frame).unwrap())]);
     }
     stage.settle();
     assert_eq!(stage.pcs[alice].notices(), [Notice::RevocationConflict { issuer }]);

@@ -11,6 +11,7 @@
 
 pub mod coordinator;
 pub mod org;
+pub mod pc;
 
 use coordinator::Coordinator;
 use lanchat_node_core::boot::{
@@ -27,6 +28,8 @@ use lanchat_proto::signed::SecretKey;
 use lanchat_proto::time::{Mono, Now, Wall};
 use lanchat_proto::wire::Endpoint;
 use org::Org;
+use pc::Job;
+pub use pc::{DiskMood, Pc};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -53,73 +56,6 @@ enum Happening {
     Closed { to: Side, link: LinkId },
     Dial { from: At, run: u32, dial: DialId, device: DeviceId, channel: Channel },
     Disk { at: At, run: u32 },
-}
-
-#[derive(Debug)]
-enum Job {
-    Write(PersistId, Vec<Change>),
-    Read(LoadId, LogId, u64, usize, usize),
-}
-
-/// How a disk behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DiskMood {
-    /// Writes at once.
-    Fine,
-    /// Writes nothing until told otherwise.
-    Held,
-    /// Fails every write; `written` says whether the write is there nevertheless.
-    Failing { written: bool },
-    /// Fails every write, and cannot even read the ends of logs.
-    Blind,
-}
-
-/// A PC.
-pub struct Pc {
-    pub key: SecretKey,
-    pub user: UserId,
-    pub core: Option<NodeState>,
-    pub disk: MemoryStore,
-    pub mood: DiskMood,
-    pub host: HostId,
-    pub address: Endpoint,
-    /// Error of the wall clock in milliseconds.
-    pub skew: i64,
-    pub settings: Settings,
-    pub events: Vec<Event>,
-    pub answers: BTreeMap<RequestId, Result<Answer, CommandError>>,
-    pub sent: Vec<(LinkId, Frame)>,
-    pub closed: Vec<LinkId>,
-    pub admitted: Vec<LinkId>,
-    pub dialled: Vec<(DeviceId, Vec<Endpoint>, Channel)>,
-    jobs: VecDeque<Job>,
-    run: u32,
-}
-
-impl Pc {
-    pub fn device(&self) -> DeviceId {
-        self.key.public()
-    }
-
-    pub fn notices(&self) -> Vec<Notice> {
-        let notice =
-            |event: &Event| if let Event::Notice(notice) = event { Some(notice.clone()) } else { None };
-        self.events.iter().filter_map(notice).collect()
-    }
-
-    pub fn messages(&self) -> Vec<&StoredEntry> {
-        let mut messages = Vec::new();
-        for event in &self.events {
-            if let Event::Message(entry) = event {
-                messages.push(&**entry);
-            }
-        }
-        messages
-    }
-
-    pub fn sent_kinds(&self, link: LinkId) -> Vec<Option<Kind>> {
-        self.sent.iter().filter(|(id, _)| *id == link).map(|(_, frame)| frame.known()).collect()
-    }
 }
 
 /// The stage.
@@ -324,7 +260,7 @@ impl Stage {
                 }
                 Side::Coordinator => {
                     let frames = self.coordinator.opened(link, device, DAWN.plus(self.now));
-                    self.from_coordinator(frames);
+                    self.coordinator_sends(frames);
                 }
                 Side::Story => {}
             }
@@ -332,7 +268,7 @@ impl Stage {
         (a, b)
     }
 
-    pub fn from_coordinator(&mut self, frames: Vec<(LinkId, Frame)>) {
+    pub fn coordinator_sends(&mut self, frames: Vec<(LinkId, Frame)>) {
         for (link, frame) in frames {
             self.carry(link, frame);
         }
@@ -475,7 +411,7 @@ impl Stage {
                     Side::Coordinator => {
                         let wall = DAWN.plus(self.now);
                         let frames = self.coordinator.frame(link, &frame, wall, &self.org);
-                        self.from_coordinator(frames);
+                        self.coordinator_sends(frames);
                     }
                     Side::Story => {}
                 }
@@ -488,7 +424,7 @@ impl Stage {
                     Side::Pc(at) => self.input(at, Input::Closed { link }),
                     Side::Coordinator => {
                         let frames = self.coordinator.closed(link, DAWN.plus(self.now));
-                        self.from_coordinator(frames);
+                        self.coordinator_sends(frames);
                     }
                     Side::Story => {}
                 }
