@@ -118,7 +118,7 @@ impl NodeState {
     }
 
     /// Tells where this device stands in a log, so that the other end goes on from there.
-    fn tell_head(&mut self, link: LinkId, log: LogId) {
+    pub(crate) fn tell_head(&mut self, link: LinkId, log: LogId) {
         let heads = BoundedVec::first([self.claimed_head(&log)]);
         let news = Heads { conversation: log.conversation, heads, answer: false, last: false };
         self.post(link, Frame::new(Kind::Heads, &news));

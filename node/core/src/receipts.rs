@@ -148,6 +148,31 @@ impl NodeState {
         }
     }
 
+    /// Of records whose write failed, those that nothing newer has replaced; they count as queued again.
+    pub(crate) fn still_newest(
+        &mut self,
+        records: Vec<(ReceiptRecord, SignedState)>,
+    ) -> Vec<(ReceiptRecord, SignedState)> {
+        let mut kept = BTreeMap::new();
+        for (record, signed) in records {
+            let slot = key(&record.log, &record.reader);
+            let own = record.reader == self.me.device;
+            let used = if own { self.receipts.counters.get(&record.log) } else { None };
+            let stored = self.receipts.all.get(&slot).map(|slot| slot.record.counter);
+            let queued = self.receipts.queued_others.get(&slot).copied();
+            let newer = stored.max(queued).is_none_or(|newest| newest < record.counter);
+            if newer && used.is_none_or(|used| *used <= record.counter) {
+                if own {
+                    self.receipts.queued.insert(record.log, record.receipt);
+                } else {
+                    self.receipts.queued_others.insert(slot.clone(), record.counter);
+                }
+                kept.insert(slot, (record, signed));
+            }
+        }
+        kept.into_values().collect()
+    }
+
     /// A record is on disk: it is told, and goes on its way.
     pub(crate) fn receipt_on_disk(&mut self, record: ReceiptRecord, signed: SignedState) {
         let slot = key(&record.log, &record.reader);

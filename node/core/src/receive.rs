@@ -39,7 +39,8 @@ impl NodeState {
         let conversation = came.conversation;
         let mut touched = BTreeSet::new();
         let mut write = None;
-        if let Some(descriptor) = self.shared(&conversation, &sender) {
+        let opened = || self.opened_by(&came, &sender);
+        if let Some(descriptor) = self.shared(&conversation, &sender).or_else(opened) {
             let mut taking = Taking {
                 link: id,
                 sender,
@@ -60,6 +61,15 @@ impl NodeState {
         self.links.get_mut(id)?.sync.due.push_back(Due { conversation, logs: touched, write });
         self.flush_due(id);
         Some(())
+    }
+
+    /// A conversation that this device did not know, from the opening entry of its first log: what another device of the
+    /// own user began.
+    fn opened_by(&self, came: &Entries, sender: &UserId) -> Option<Descriptor> {
+        let first = Entry::read(came.entries.first()?).ok()?;
+        let body: OpenBody = (first.header.number == 1).then(|| first.body().ok()).flatten()??;
+        let fits = body.descriptor.id(&self.me.realm) == Some(came.conversation);
+        (fits && self.in_audience(&body.descriptor, sender)).then_some(body.descriptor)
     }
 
     fn store_taken(&mut self, id: LinkId, entries: Vec<StoredEntry>) -> PersistId {
@@ -91,7 +101,11 @@ impl NodeState {
             return;
         }
         let row = self.logs.all.get(&log);
-        if row.is_some_and(|row| row.frozen || row.broken || row.doubted) {
+        if row.is_some_and(|row| row.broken || row.doubted) {
+            self.ask_again_later(taking.link, log);
+            return;
+        }
+        if row.is_some_and(|row| row.frozen) {
             return;
         }
         let tail = row.map_or(LogEnd::EMPTY, |row| row.tail);

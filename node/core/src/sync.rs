@@ -155,7 +155,7 @@ impl NodeState {
     }
 
     /// Whether both the own user and `peer` have a part in a conversation.
-    fn in_audience(&self, descriptor: &Descriptor, peer: &UserId) -> bool {
+    pub(crate) fn in_audience(&self, descriptor: &Descriptor, peer: &UserId) -> bool {
         match descriptor {
             Descriptor::Direct(a, b) => [a, b].contains(&&self.me.user) && [a, b].contains(&peer) && a != b,
             // Not spoken yet: nobody is in their audience.

@@ -36,6 +36,10 @@ pub(crate) struct Writes {
     own: usize,
     failing: bool,
     retry: Vec<Change>,
+    /// Logs of which something could not be taken, with the links that have to be asked for it again.
+    owed: BTreeSet<(LinkId, LogId)>,
+    /// Receipts that are written again: nobody sends them a second time.
+    receipts: Vec<(ReceiptRecord, SignedState)>,
 }
 
 impl Writes {
@@ -150,10 +154,19 @@ impl NodeState {
                 unread.insert(stored.entry.header.log());
             }
             self.logs.fail(&stored.entry);
+            if let Some(link) = write.source {
+                self.ask_again_later(link, stored.entry.header.log());
+            }
         }
         unread.into_iter().for_each(|log| self.doubt_log(log));
         for (record, _) in &write.receipts {
             self.receipts.forget_queued(record);
+        }
+        if write.entries.is_empty() && !write.receipts.is_empty() {
+            self.writes.receipts.extend(write.receipts);
+            let over = self.writes.receipts.len().saturating_sub(MAX_RETRIES);
+            self.writes.receipts.drain(..over);
+            self.timers.set_once(Timer::StoreRetry, self.after(STORE_RETRY));
         }
         if let Some((log, _)) = write.moved {
             self.branch_moved(log, None);
@@ -174,7 +187,24 @@ impl NodeState {
         self.timers.set_once(Timer::StoreRetry, self.after(STORE_RETRY));
     }
 
+    /// An entry could not be taken for no fault of its sender: after a while the link is told what is held here, so that
+    /// it is sent again.
+    pub(crate) fn ask_again_later(&mut self, link: LinkId, log: LogId) {
+        self.writes.owed.insert((link, log));
+        self.timers.set_once(Timer::StoreRetry, self.after(STORE_RETRY));
+    }
+
     pub(crate) fn retry_changes(&mut self) {
+        for (link, log) in std::mem::take(&mut self.writes.owed) {
+            if self.links.get(link).is_some() {
+                self.tell_head(link, log);
+            }
+        }
+        let receipts = std::mem::take(&mut self.writes.receipts);
+        let receipts = self.still_newest(receipts);
+        if !receipts.is_empty() {
+            self.write(Write { receipts, ..Write::default() }, Vec::new());
+        }
         let changes = std::mem::take(&mut self.writes.retry);
         self.save(changes);
     }
