@@ -5,7 +5,7 @@
 //! token stand in `api.json` (0600) while it runs. Imports neither `app` nor `net`. Routes and rules: `docs/api.md`.
 
 mod account;
-mod assets;
+pub mod assets;
 mod contacts;
 pub mod error;
 mod events;

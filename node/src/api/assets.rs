@@ -6,14 +6,27 @@ use axum::extract::Path;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-/// Name, content type, content.
-const FILES: &[(&str, &str, &str)] = &[
+/// Name, content type, content of every file.
+pub const FILES: &[(&str, &str, &str)] = &[
     ("index.html", "text/html; charset=utf-8", include_str!("../page/index.html")),
     ("style.css", "text/css; charset=utf-8", include_str!("../page/style.css")),
-    ("app.js", JAVASCRIPT, include_str!("../page/app.js")),
+    ("forms.css", "text/css; charset=utf-8", include_str!("../page/forms.css")),
     ("api.js", JAVASCRIPT, include_str!("../page/api.js")),
-    ("view.js", JAVASCRIPT, include_str!("../page/view.js")),
+    ("app.js", JAVASCRIPT, include_str!("../page/app.js")),
+    ("avatar.js", JAVASCRIPT, include_str!("../page/avatar.js")),
+    ("banners.js", JAVASCRIPT, include_str!("../page/banners.js")),
+    ("chinese.js", JAVASCRIPT, include_str!("../page/chinese.js")),
+    ("composer.js", JAVASCRIPT, include_str!("../page/composer.js")),
+    ("english.js", JAVASCRIPT, include_str!("../page/english.js")),
+    ("join.js", JAVASCRIPT, include_str!("../page/join.js")),
     ("lang.js", JAVASCRIPT, include_str!("../page/lang.js")),
+    ("menu.js", JAVASCRIPT, include_str!("../page/menu.js")),
+    ("names.js", JAVASCRIPT, include_str!("../page/names.js")),
+    ("notices.js", JAVASCRIPT, include_str!("../page/notices.js")),
+    ("people.js", JAVASCRIPT, include_str!("../page/people.js")),
+    ("state.js", JAVASCRIPT, include_str!("../page/state.js")),
+    ("thread.js", JAVASCRIPT, include_str!("../page/thread.js")),
+    ("view.js", JAVASCRIPT, include_str!("../page/view.js")),
     ("icon.svg", "image/svg+xml", include_str!("../page/icon.svg")),
 ];
 

@@ -2,12 +2,31 @@
 
 const KEY = "lanchat-token";
 
+// A request failed: a stable code, an English line, and what the line is made of.
+export class ApiError extends Error {
+  constructor(error) {
+    super(error.message);
+    this.code = error.code;
+    this.args = error;
+  }
+}
+
+const bearer = () => ({ Authorization: `Bearer ${sessionStorage.getItem(KEY)}` });
+
+async function request(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch {
+    throw new ApiError({ code: "no_node", message: "lanchat does not answer" });
+  }
+}
+
 // The code works once and must not stay in the address or the history.
 export async function enter() {
   const code = location.hash.slice(1);
   if (code) {
     history.replaceState(null, "", location.pathname);
-    const answer = await fetch("/api/v1/session", {
+    const answer = await request("/api/v1/session", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ code }),
@@ -18,46 +37,56 @@ export async function enter() {
 }
 
 export async function ask(method, path, body) {
-  const headers = { Authorization: `Bearer ${sessionStorage.getItem(KEY)}` };
+  const headers = bearer();
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const answer = await fetch(`/api/v1/${path}`, {
+  const answer = await request(`/api/v1/${path}`, {
     method,
     headers,
     body: body === undefined ? undefined : JSON.stringify(body),
   });
-  const json = await answer.json();
+  const json = await answer.json().catch(() => ({}));
   if (answer.status === 401) sessionStorage.removeItem(KEY);
-  if (!answer.ok) throw new Error(json.error?.message ?? answer.statusText);
+  if (!answer.ok) throw new ApiError(json.error ?? { code: "failed", message: answer.statusText, reason: answer.statusText });
   return json;
 }
 
-// Calls `on.event` for each event, `on.fresh` when everything has to be loaded anew, `on.lost` when the node is away.
+// An image; null when there is none to have now.
+export async function picture(user) {
+  const answer = await request(`/api/v1/users/${user}/avatar`, { headers: bearer() });
+  return answer.ok ? answer.blob() : null;
+}
+
+// Calls `on.event` for each event, `on.past` for those before the page was opened, `on.fresh` when everything has to be
+// loaded anew, `on.found` and `on.lost` when the node is there and away, `on.closed` when it does not know this page.
 export function listen(on) {
-  let since = null;
+  let since = 0;
   let run = null;
+  let opened = 0;
   let pause = 500;
+  const heard = (said) => {
+    if (said.type === "ready") {
+      pause = 500;
+      if (run !== said.run) {
+        opened = said.id;
+        on.fresh();
+      }
+      run = said.run;
+      on.found(run);
+    } else if (said.type === "resync") {
+      since = said.id;
+      on.fresh();
+    } else if (said.event) {
+      since = said.id;
+      if (said.id > opened) on.event(said);
+      else on.past(said);
+    }
+  };
   const connect = () => {
     const token = sessionStorage.getItem(KEY);
     if (token === null) return on.closed();
     const socket = new WebSocket(`ws://${location.host}/api/v1/events`);
-    socket.onopen = () => socket.send(JSON.stringify(since === null ? { token } : { token, since, run }));
-    socket.onmessage = (frame) => {
-      const said = JSON.parse(frame.data);
-      if (said.type === "ready") {
-        pause = 500;
-        // What happened before the stream began is not in it.
-        if (since === null) on.fresh();
-        if (run !== said.run) since = said.id;
-        run = said.run;
-        on.found();
-      } else if (said.type === "resync") {
-        since = said.id;
-        on.fresh();
-      } else if (said.event) {
-        since = said.id;
-        on.event(said);
-      }
-    };
+    socket.onopen = () => socket.send(JSON.stringify(run === null ? { token, since } : { token, since, run }));
+    socket.onmessage = (frame) => heard(JSON.parse(frame.data));
     socket.onclose = (why) => {
       // 1008: the token is of another run.
       if (why.code === 1008) {

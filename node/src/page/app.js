@@ -1,223 +1,187 @@
 // The page: one state, drawn anew when it changes.
 
 import { ask, enter, listen } from "./api.js";
-import { say } from "./lang.js";
-import { line, messageRow, nameOf, personRow } from "./view.js";
+import { banner, complain, relieved } from "./banners.js";
+import { send, weigh } from "./composer.js";
+import { closeJoin, drawJoin, startJoin } from "./join.js";
+import { say, speak } from "./lang.js";
+import { drawMenu, openPassword, startMenu } from "./menu.js";
+import { forgetAnnouncements, notice, ofRun } from "./notices.js";
+import { drawPeople, loadPeople, moveFocus } from "./people.js";
+import { $, state } from "./state.js";
+import { addMessage, addReceipt, drawPartner, drawThread, loadMessages, loadOlder, markRead, search } from "./thread.js";
 
-const PAGE = 200;
-const $ = (id) => document.getElementById(id);
-const state = { me: null, people: new Map(), current: null, messages: [], found: null, drafts: new Map() };
+// News of people that come together are loaded together.
+const TOGETHER_MS = 250;
+let together = null;
 
-function banner(text) {
-  $("banner").textContent = text ?? "";
-  $("banner").hidden = !text;
-}
-
-const complain = (error) => banner(error.message);
-
-function drawPeople() {
-  const wanted = $("find").value.trim().toLowerCase();
-  const matches = (person) =>
-    [person.name, person.display_name, person.department].some((text) => text.toLowerCase().includes(wanted));
-  const rank = (person) => [
-    person.unread ? 0 : 1,
-    person.presence === "offline" ? 1 : 0,
-    person.newest ? -Date.parse(person.newest.sent_at) : 0,
-  ];
-  const before = (a, b) => {
-    const [left, right] = [rank(a), rank(b)];
-    const at = left.findIndex((value, index) => value !== right[index]);
-    return at < 0 ? nameOf(a).localeCompare(nameOf(b)) : left[at] - right[at];
-  };
-  const rows = [...state.people.values()].filter(matches).sort(before)
-    .map((person) => personRow(person, person.user_id === state.current, choose));
-  $("people").replaceChildren(...(rows.length ? rows : [line(say("nobody"))]));
-  const unread = [...state.people.values()].reduce((sum, person) => sum + person.unread, 0);
-  document.title = unread ? `(${unread}) lanchat` : "lanchat";
-}
-
-function drawThread() {
-  const thread = $("thread");
-  const atEnd = thread.scrollHeight - thread.scrollTop - thread.clientHeight < 80;
-  const shown = state.found ?? state.messages;
-  thread.replaceChildren(...shown.map((message) => messageRow(message, state.found !== null)));
-  if (atEnd) thread.scrollTop = thread.scrollHeight;
-}
-
-function drawPartner() {
-  const person = state.people.get(state.current);
-  $("composer").hidden = $("nudge").hidden = !person || state.found !== null;
-  if (state.found !== null) {
-    $("partner").textContent = say("found");
-    $("route").textContent = "";
-  } else if (person) {
-    $("partner").textContent = nameOf(person);
-    const offline = person.presence === "offline";
-    $("route").textContent = offline ? say("later") : `${say(person.presence)} · ${say(person.route)}`;
-  } else {
-    $("partner").textContent = say("choose");
-    $("route").textContent = "";
-  }
-}
+const redrawPeople = () => drawPeople(choose);
+const redrawThread = () => drawThread(choose);
 
 function draw() {
-  drawPeople();
+  redrawPeople();
   drawPartner();
-  drawThread();
+  redrawThread();
+  drawJoin();
+  if (state.profile) drawMenu();
 }
 
-async function markRead() {
-  const person = state.people.get(state.current);
-  if (!person?.unread || document.hidden || state.found !== null) return;
-  person.unread = 0;
-  drawPeople();
-  await ask("POST", "read", { to: `@${person.user_id}` });
-}
-
-async function loadMessages() {
-  const wanted = state.current;
-  if (!wanted) return;
-  const messages = await ask("GET", `history?to=${encodeURIComponent(`@${wanted}`)}&limit=${PAGE}`);
-  // Somebody else may have been chosen meanwhile.
-  if (state.current !== wanted) return;
-  state.messages = messages;
-  drawThread();
-  $("thread").scrollTop = $("thread").scrollHeight;
-  await markRead();
-}
-
-async function loadPeople() {
-  const [status, users, conversations] = await Promise.all(
-    ["status", "users", "conversations"].map((path) => ask("GET", path)));
-  state.me = status;
-  $("me").textContent = status.name;
-  $("link").textContent = status.coordinator.state === "none" ? say("open") : say(status.coordinator.state);
-  state.people = new Map(users.map((user) => [user.user_id, { ...user, unread: 0, newest: null }]));
-  for (const { with: partner, newest, unread } of conversations) {
-    const person = partner && state.people.get(partner.user_id);
-    if (person) Object.assign(person, { newest, unread });
+async function reload() {
+  const before = state.me;
+  await loadPeople();
+  if (before && before.user_id !== state.me.user_id) {
+    // Another membership: other people, other messages.
+    state.found = null;
+    state.drafts.clear();
+    forgetAnnouncements();
+    leave();
   }
+  if (state.current && !state.people.has(state.current)) leave();
   draw();
 }
 
-const fresh = () => loadPeople().then(loadMessages).catch(complain);
+const fresh = () => reload().then(() => loadMessages(draw)).catch(complain);
+
+function reloadSoon() {
+  together ??= setTimeout(() => {
+    together = null;
+    reload().catch(complain);
+  }, TOGETHER_MS);
+}
+
+function leave() {
+  if (state.current) state.drafts.set(state.current, $("text").value);
+  state.current = null;
+  state.messages = [];
+  state.older = false;
+  $("text").value = "";
+}
 
 function choose(user) {
-  state.drafts.set(state.current, $("text").value);
+  leave();
   state.current = user;
   state.found = null;
-  state.messages = [];
   $("text").value = state.drafts.get(user) ?? "";
-  banner();
+  relieved();
+  closeJoin();
+  weigh();
   draw();
   $("text").focus();
-  loadMessages().catch(complain);
+  loadMessages(draw).catch(complain);
+}
+
+function back() {
+  const from = state.current;
+  leave();
+  state.found = null;
+  $("find").value = "";
+  draw();
+  const row = $("people").querySelector(`[data-user="${from}"]`);
+  (row ?? $("find")).focus();
+}
+
+function shake() {
+  const main = document.querySelector("main");
+  main.classList.remove("shaken");
+  // The animation begins anew only when the class was seen to be gone.
+  main.getBoundingClientRect();
+  main.classList.add("shaken");
 }
 
 function onMessage({ message, with: partner }) {
   const person = state.people.get(partner);
   if (!person) return fresh();
   person.newest = message;
-  if (!message.own) person.unread += 1;
-  if (partner === state.current && !state.messages.some((known) => known.id === message.id)) {
-    state.messages.push(message);
-    drawThread();
-    if (message.kind === "nudge" && !message.own) {
-      document.querySelector("main").classList.add("shaken");
-    }
+  state.partners.set(message.conversation, partner);
+  if (partner === state.current) {
+    const isNew = addMessage(message);
+    if (isNew && !message.own) person.unread += 1;
+    redrawThread();
+    if (isNew && message.kind === "nudge" && !message.own) shake();
+  } else if (!message.own) {
+    person.unread += 1;
   }
-  drawPeople();
-  return markRead();
+  redrawPeople();
+  return markRead(redrawPeople);
 }
 
 const onEvent = {
   message: onMessage,
-  receipt({ log, received, read }) {
-    for (const message of state.messages) {
-      if (!message.own || message.log !== log) continue;
-      if (read >= message.number) message.state = "read";
-      else if (received >= message.number && message.state !== "read") message.state = "delivered";
-    }
-    drawThread();
+  receipt(event) {
+    addReceipt(event);
+    redrawThread();
   },
   presence({ user_id: user, presence }) {
     const person = state.people.get(user);
+    if (user === state.me?.user_id) return reloadSoon();
     if (!person) return fresh();
     person.presence = presence;
-    drawPeople();
-    drawPartner();
+    redrawPeople();
+    return drawPartner();
   },
-  async link({ user_id: user }) {
-    const [found] = await ask("GET", `users?query=${encodeURIComponent(`@${user}`)}`);
-    if (!found) return;
-    state.people.set(user, { unread: 0, newest: null, ...state.people.get(user), ...found });
-    drawPeople();
-    drawPartner();
-  },
-  profile: loadPeople,
-  coordinator: loadPeople,
-  notice({ notice, text, reason, name }) {
-    if (notice === "announcement") banner(say("announcement") + text);
-    else banner([notice, name, reason].filter(Boolean).join(" · "));
+  link: reloadSoon,
+  profile: reloadSoon,
+  coordinator: reloadSoon,
+  notice(event) {
+    notice(event);
+    if (event.notice === "signed_out") reloadSoon();
   },
 };
 
-async function send() {
-  const text = $("text").value.trim();
-  const to = state.current;
-  if (!text || !to) return;
-  $("text").value = "";
-  try {
-    await ask("POST", "messages", { to: `@${to}`, text });
-    banner();
-  } catch (error) {
-    // What was written is not lost with the error.
-    if (state.current === to && !$("text").value) $("text").value = text;
-    complain(error);
-  }
-}
-
-async function search() {
-  const query = $("find").value.trim();
-  state.found = query ? (await ask("GET", `search?query=${encodeURIComponent(query)}`)).reverse() : null;
-  drawPartner();
-  drawThread();
-}
-
-$("find").placeholder = say("find");
-$("nudge").textContent = say("nudge");
-$("send").textContent = say("send");
-$("text").placeholder = say("write");
 $("find").addEventListener("input", () => {
-  drawPeople();
-  if (!$("find").value && state.found !== null) search().catch(complain);
+  redrawPeople();
+  if (!$("find").value && state.found !== null) search(draw);
 });
 $("find").addEventListener("keydown", (key) => {
-  if (key.key === "Enter" && !key.isComposing) search().catch(complain);
+  if (key.key === "Enter" && !key.isComposing) search(draw);
+  else if (key.key === "ArrowDown") moveFocus(key);
 });
+$("people").addEventListener("keydown", moveFocus);
+$("text").addEventListener("input", weigh);
 $("text").addEventListener("keydown", (key) => {
   // While an input method is choosing characters, Enter is its own.
   if (key.key !== "Enter" || key.shiftKey || key.isComposing) return;
   key.preventDefault();
-  send();
+  send(draw);
 });
 $("composer").addEventListener("submit", (submit) => {
   submit.preventDefault();
-  send();
+  send(draw);
 });
-$("nudge").addEventListener("click", () => ask("POST", "nudges", { to: `@${state.current}` }).catch(complain));
+$("nudge").addEventListener("click", () =>
+  ask("POST", "nudges", { to: `@${state.current}` }).then(relieved, complain));
+$("earlier").addEventListener("click", () => loadOlder(draw).catch(complain));
+$("back").addEventListener("click", back);
 document.querySelector("main").addEventListener("animationend", (end) => end.currentTarget.classList.remove("shaken"));
-document.addEventListener("visibilitychange", () => markRead().catch(complain));
+document.addEventListener("visibilitychange", () => markRead(redrawPeople).catch(complain));
+document.addEventListener("keydown", (key) => {
+  if (key.key === "Escape" && state.current && !key.isComposing && !key.defaultPrevented && !document.querySelector("dialog[open]")) back();
+});
 
+speak("");
 drawPartner();
-if (await enter()) {
+startJoin(async (once) => {
+  await reload();
+  if (once !== null) openPassword(once);
+});
+startMenu(reload);
+
+const isOpen = await enter().catch(() => false);
+if (isOpen) {
+  // A language that was set for the node is meant for its page too.
+  await ask("GET", "config/lang").then(({ value }) => speak(value ?? ""), complain);
+  drawPartner();
   listen({
     event: (event) => Promise.resolve(onEvent[event.event]?.(event)).catch(complain),
+    past: (event) => event.event === "notice" && notice(event),
     fresh,
-    found: () => banner(),
-    lost: () => banner(say("lost")),
-    closed: () => banner(say("closed")),
+    found(run) {
+      ofRun(run);
+      banner("closed", null);
+    },
+    lost: () => banner("closed", say("lost"), { serious: true }),
+    closed: () => banner("closed", say("closed"), { serious: true }),
   });
 } else {
-  banner(say("closed"));
+  banner("closed", say("closed"), { serious: true });
 }
