@@ -120,6 +120,23 @@ async fn a_membership_is_renewed_for_the_same_user_only() {
 }
 
 #[tokio::test]
+async fn a_log_may_begin_where_this_device_was_told_that_it_begins_but_goes_on_without_gaps() {
+    let (alice, bob) = (person(1), person(2));
+    let disk = Disk::of(&alice);
+    let mut node = disk.open();
+    let (mut log, _) = Log::begin(&bob, &alice, EPOCH);
+    let _before = log.says(1, "before this device came");
+    let third = log.says(2, "since");
+    let _fourth = log.says(3, "missed");
+    let fifth = log.says(4, "too early");
+    node.stored(vec![third]).await;
+    let (ends, _) = node.refused(vec![fifth]).await;
+    assert_eq!(ends.iter().map(|(_, end)| end.number).collect::<Vec<_>>(), [3]);
+    assert_eq!(node.reader.search("since", None, 5).unwrap().len(), 1);
+    node.close().await;
+}
+
+#[tokio::test]
 async fn a_copy_made_while_running_is_a_whole_database() {
     let (alice, bob) = (person(1), person(2));
     let disk = Disk::of(&alice);
