@@ -127,6 +127,18 @@ impl NodeState {
         records
     }
 
+    /// Gives the receipt for entries that turned out to be on disk.
+    pub(crate) fn catch_up_receipt(&mut self, log: LogId) {
+        let end = self.logs.end(&log).number;
+        let others = self.logs.all.get(&log).is_some_and(|row| row.author != self.me.user);
+        let before = self.receipts.own(&log, &self.me.device);
+        if others && before.received < end {
+            let receipts: Vec<_> =
+                self.own_receipt(log, Receipt { received: end, ..before }).into_iter().collect();
+            self.write(Write { receipts, ..Write::default() }, Vec::new());
+        }
+    }
+
     /// The user has seen everything of a conversation that is on disk now.
     pub(crate) fn mark_read(&mut self, conversation: &ConversationId) {
         let others: Vec<(LogId, u64)> = self

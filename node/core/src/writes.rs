@@ -239,5 +239,6 @@ impl NodeState {
         if let Some(row) = self.logs.all.get_mut(&log) {
             (row.doubted, row.tail) = (false, row.end);
         }
+        self.catch_up_receipt(log);
     }
 }
