@@ -81,6 +81,8 @@ impl World {
     pub(crate) fn disk(&mut self, at: At, run: u32) {
         let now = self.now;
         let failing = self.pc(at).map_or(0, |pc| pc.failing);
+        // What was asked for before the program knows of a failure rests on the same wrong belief: it fails too.
+        let behind = self.pc(at).is_some_and(|pc| now < pc.failure_told);
         let fails = failing > 0 && self.rng.chance(failing);
         let written = self.rng.chance(50);
         let Some(pc) = self.pc_mut(at).filter(|pc| pc.run == run) else { return };
@@ -90,6 +92,7 @@ impl World {
                 let entries = pc.disk.load(&log, from, max_entries, max_bytes);
                 self.tell_of_disk(at, run, 0, Input::Loaded { id, entries });
             }
+            Job::Write(id, changes) if behind => self.fail_writes(at, run, (id, changes), false),
             Job::Write(id, changes) if fails => self.fail_writes(at, run, (id, changes), written),
             Job::Write(id, changes) => {
                 self.commit(at, &changes);
@@ -130,6 +133,9 @@ impl World {
             .collect();
         for input in outcomes {
             self.tell_of_disk(at, run, 0, input);
+        }
+        if let Some(pc) = self.pc_mut(at) {
+            pc.failure_told = pc.disk_told;
         }
     }
 

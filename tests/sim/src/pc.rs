@@ -63,6 +63,8 @@ pub struct Pc {
     pub jobs: VecDeque<Job>,
     /// When the newest outcome of a job reaches the program.
     pub disk_told: Micros,
+    /// When the newest failure reaches the program.
+    pub failure_told: Micros,
     /// How many writes in a hundred fail now.
     pub failing: u64,
     /// Nothing happens on it before this moment.
@@ -101,6 +103,7 @@ impl Pc {
             backup: None,
             jobs: VecDeque::new(),
             disk_told: 0,
+            failure_told: 0,
             failing: 0,
             frozen_until: 0,
             timer: None,

@@ -294,6 +294,7 @@ impl World {
         pc.clock.started = now;
         pc.jobs.clear();
         pc.told.clear();
+        pc.failure_told = 0;
         pc.timer = None;
         let boot = pc.boot(realm, coordinator, seed, now);
         let clock = pc.clock.now(now);
