@@ -34,6 +34,8 @@ async function reload() {
     state.found = null;
     state.drafts.clear();
     forgetAnnouncements();
+    banner("entered", null);
+    banner("password", null);
     leave();
   }
   if (state.current && !state.people.has(state.current)) leave();
@@ -63,6 +65,7 @@ function choose(user) {
   state.found = null;
   $("text").value = state.drafts.get(user) ?? "";
   relieved();
+  banner("entered", null);
   closeJoin();
   weigh();
   draw();
@@ -155,7 +158,8 @@ $("back").addEventListener("click", back);
 document.querySelector("main").addEventListener("animationend", (end) => end.currentTarget.classList.remove("shaken"));
 document.addEventListener("visibilitychange", () => markRead(redrawPeople).catch(complain));
 document.addEventListener("keydown", (key) => {
-  if (key.key === "Escape" && state.current && !key.isComposing && !key.defaultPrevented && !document.querySelector("dialog[open]")) back();
+  if (key.key !== "Escape" || key.isComposing || key.defaultPrevented) return;
+  if (key.target.closest("main") && (state.current || state.found)) back();
 });
 
 speak("");
@@ -173,7 +177,11 @@ if (isOpen) {
   drawPartner();
   listen({
     event: (event) => Promise.resolve(onEvent[event.event]?.(event)).catch(complain),
-    past: (event) => event.event === "notice" && notice(event),
+    past(event) {
+      if (event.event === "notice") notice(event);
+      // What an organisation announced before this PC left it is not for the open LAN.
+      else if (event.event === "coordinator" && event.state === "none") forgetAnnouncements();
+    },
     fresh,
     found(run) {
       ofRun(run);

@@ -47,6 +47,7 @@ export const chinese = {
   change_password: "修改密码",
   must_change: "此密码只能使用一次，请设置您自己的密码。",
   old_password: "当前密码",
+  old_wrong: "当前密码错误",
   new_password: "新密码",
   password_changed: "密码已修改",
   cancel: "取消",

@@ -47,6 +47,7 @@ export const english = {
   change_password: "Change password",
   must_change: "This password was for one time only. Choose your own.",
   old_password: "Password until now",
+  old_wrong: "The password until now is wrong",
   new_password: "New password",
   password_changed: "The password is changed",
   cancel: "Cancel",

@@ -30,6 +30,7 @@ export function openPassword(once) {
   $("password-about").hidden = once === null;
   $("old-password").value = once ?? "";
   $("new-password").value = "";
+  $("own-login").value = state.me.name;
   $("password-error").textContent = "";
   $("password-dialog").showModal();
   $(once === null ? "old-password" : "new-password").focus();
@@ -43,7 +44,7 @@ async function changePassword(submit) {
     $("password-dialog").close();
     banner("password", say("password_changed"), { closed: () => {} });
   } catch (error) {
-    $("password-error").textContent = explain(error);
+    $("password-error").textContent = error.code === "wrong_password" ? say("old_wrong") : explain(error);
   }
 }
 
@@ -51,6 +52,7 @@ export function startMenu(left) {
   $("menu-open").addEventListener("click", () => toggle($("menu").hidden));
   $("menu").addEventListener("keydown", (key) => {
     if (key.key !== "Escape") return;
+    key.preventDefault();
     toggle(false);
     $("menu-open").focus();
   });
