@@ -72,8 +72,14 @@ impl Office {
         *self.program.borrow_mut() = Some(program);
     }
 
+    /// Its data directory.
+    #[must_use]
+    pub fn dir(&self) -> PathBuf {
+        self.dir.path().join("coordinator")
+    }
+
     fn data_dir(&self) -> Vec<String> {
-        vec!["--data-dir".to_owned(), self.dir.path().join("coordinator").display().to_string()]
+        vec!["--data-dir".to_owned(), self.dir().display().to_string()]
     }
 
     /// The join link.
