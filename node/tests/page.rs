@@ -1,7 +1,7 @@
 //! The page's files as the browser will meet them: every word in both languages, nothing that the content security
 //! policy would refuse, and no file that asks for another that is not served.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use lanchat::api::assets::FILES;
 use lanchat::api::error::CODES;

@@ -56,6 +56,7 @@ function leave() {
   state.current = null;
   state.messages = [];
   state.older = false;
+  state.receipts.clear();
   $("text").value = "";
 }
 

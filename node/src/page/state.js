@@ -13,6 +13,8 @@ export const state = {
   // The current conversation, oldest first, and whether there may be older ones.
   messages: [],
   older: false,
+  // The newest receipt for each log since the conversation was chosen: it may come before what it is about.
+  receipts: new Map(),
   // What a search found; null when none is shown.
   found: null,
   // Texts on their way to the node, by a name of their own.

@@ -77,8 +77,13 @@ export async function loadMessages(redraw) {
   const messages = await ask("GET", `history?to=${to(wanted)}&limit=${PAGE}`);
   // Somebody else may have been chosen meanwhile.
   if (state.current !== wanted) return;
+  // What came while the node was reading is not in its answer.
+  const meanwhile = state.messages;
   state.messages = messages;
   state.older = messages.length === PAGE;
+  const last = messages.at(-1)?.sent_at ?? "";
+  for (const message of meanwhile) if (message.sent_at >= last) addMessage(message);
+  messages.forEach(applyReceipt);
   redraw();
   scrollToEnd();
   await markRead(redraw);
@@ -97,8 +102,16 @@ export async function loadOlder(redraw) {
   thread.scrollTop = thread.scrollHeight - below;
 }
 
+function applyReceipt(message) {
+  const known = message.own && state.receipts.get(message.log);
+  if (!known) return;
+  if (known.read >= message.number) message.state = "read";
+  else if (known.received >= message.number && message.state !== "read") message.state = "delivered";
+}
+
 // A message of the current conversation came, or one's own came back from the disk.
 export function addMessage(message) {
+  applyReceipt(message);
   const at = state.messages.findIndex((known) => known.id === message.id);
   if (at >= 0) {
     // What was known from the answer only has no place in a log yet.
@@ -116,11 +129,9 @@ export function addMessage(message) {
 
 export function addReceipt({ log, user_id: user, received, read }) {
   if (user === state.me?.user_id) return;
-  for (const message of state.messages) {
-    if (!message.own || message.log !== log) continue;
-    if (read >= message.number) message.state = "read";
-    else if (received >= message.number && message.state !== "read") message.state = "delivered";
-  }
+  const known = state.receipts.get(log) ?? { received: 0, read: 0 };
+  state.receipts.set(log, { received: Math.max(known.received, received), read: Math.max(known.read, read) });
+  state.messages.forEach(applyReceipt);
 }
 
 export async function search(redraw) {
