@@ -1,5 +1,5 @@
 //! Who does not belong is told nothing and is gone within three seconds, whatever papers it shows.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a story that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a story that cannot go on has failed")]
 
 use data_encoding::HEXLOWER;
 use lanchat_net::{Channel, DialId, DialTarget, Net, NetConfig, NetEvent};
