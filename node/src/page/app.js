@@ -8,7 +8,7 @@ import { say, speak } from "./lang.js";
 import { drawMenu, openPassword, startMenu } from "./menu.js";
 import { forgetAnnouncements, notice, ofRun } from "./notices.js";
 import { drawPeople, loadPeople, moveFocus } from "./people.js";
-import { $, state } from "./state.js";
+import { $, inOpenLan, state } from "./state.js";
 import { addMessage, addReceipt, drawPartner, drawThread, loadMessages, loadOlder, markRead, search } from "./thread.js";
 
 // News of people that come together are loaded together.
@@ -38,6 +38,7 @@ async function reload() {
     banner("password", null);
     leave();
   }
+  if (inOpenLan()) forgetAnnouncements();
   if (state.current && !state.people.has(state.current)) leave();
   draw();
 }
@@ -179,9 +180,9 @@ if (isOpen) {
   listen({
     event: (event) => Promise.resolve(onEvent[event.event]?.(event)).catch(complain),
     past(event) {
-      if (event.event === "notice") notice(event);
       // What an organisation announced before this PC left it is not for the open LAN.
-      else if (event.event === "coordinator" && event.state === "none") forgetAnnouncements();
+      const announced = event.notice === "announcement" && inOpenLan();
+      if (event.event === "notice" && !announced) notice(event);
     },
     fresh,
     found(run) {
