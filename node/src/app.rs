@@ -212,7 +212,7 @@ async fn memberships(
     loop {
         let identity = Identity::load(&dir.device_key()).map_err(MembershipError::from)?;
         let (sender, answers) = MembershipLoop::store_answers();
-        let opened = Store::open(&dir.database(), sender)?;
+        let opened = Store::open(&dir.database(), sender).map_err(|error| set_damaged_aside(&dir, error))?;
         let membership = opened.2.membership.clone();
         if membership.device != identity.device() {
             return Err(MembershipError::Mismatch.into());
@@ -236,6 +236,19 @@ async fn memberships(
                 let left = leave(&dir, &identity, &membership.name, shared.clock.now().wall);
                 settle(&mut shared, left.map(|()| Entered::default()), answer);
             }
+        }
+    }
+}
+
+/// A damaged database is kept under another name, so that the next start begins anew instead of failing for ever; what
+/// peers hold of its entries comes back from them after a login.
+fn set_damaged_aside(dir: &DataDir, error: StoreError) -> StoreError {
+    let StoreError::Damaged { path, .. } = error else { return error };
+    match crate::store::set_aside(&dir.database()) {
+        Ok(aside) => StoreError::Damaged { path, set_aside: Some(aside) },
+        Err(error) => {
+            tracing::error!(%error, "A damaged database could not be set aside");
+            StoreError::Damaged { path, set_aside: None }
         }
     }
 }

@@ -57,7 +57,12 @@ pub enum StoreError {
 }
 
 fn aside(path: Option<&Path>) -> String {
-    path.map_or_else(String::new, |path| format!("; it was set aside as {}", path.display()))
+    path.map_or_else(String::new, |path| {
+        format!(
+            "; it was set aside as {}: start again, and log in to fetch from your peers what they hold",
+            path.display()
+        )
+    })
 }
 
 impl StoreError {
