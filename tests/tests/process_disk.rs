@@ -1,5 +1,5 @@
 //! Disks that are damaged, read-only or full, and databases of another time: one clear line, and nothing lost.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a story that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 use lanchat_tests::office::{Node, PASSWORD};
 use lanchat_tests::{Office, within};
