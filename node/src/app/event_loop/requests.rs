@@ -1,0 +1,229 @@
+//! What the API asks of a running membership, and what work off the loop brings back.
+//!
+//! Keeps true: whatever takes long (a look-up, a password's derivation, a talk with a coordinator, a backup) runs off
+//! the loop and comes back as [`Back`]; an asker that has gone needs no answer.
+
+use super::{Back, EnrolAnswer, MembershipLoop, Outcome};
+use crate::app::address::CoordinatorAddress;
+use crate::app::enrol;
+use crate::handle::{Enrol, EnrolError, HandleError, NodeStatus, Request};
+use crate::password;
+use lanchat_node_core::boot::RequestId;
+use lanchat_node_core::output::{Answer, CommandError};
+use lanchat_node_core::view::CoordinatorState;
+use lanchat_node_core::{Command, Input};
+use std::path::PathBuf;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+impl MembershipLoop<'_> {
+    /// Takes what work off the loop brought.
+    pub(super) fn come_back(&mut self, back: Back) -> Option<Outcome> {
+        match back {
+            Back::Proofs(proofs, answer) => self.change_password(proofs, answer),
+            Back::Found(endpoints) => {
+                let now = self.shared.clock.now();
+                self.core.handle_input(Input::CoordinatorEndpoints { endpoints }, now);
+            }
+            Back::Enrolled(Ok(enrolment), answer) => return Some(Outcome::Enter(enrolment, answer)),
+            Back::Enrolled(Err(error), answer) => {
+                self.enrolling = false;
+                drop(answer.send(Err(error)));
+            }
+            Back::LoggedOut(result, answer) => {
+                // Out of the coordinator's reach the device leaves all the same; its key stays its user's.
+                if let Err(error) = result {
+                    tracing::warn!(%error, "The coordinator was not told of the logout");
+                }
+                return Some(Outcome::Leave(answer));
+            }
+        }
+        None
+    }
+
+    /// Carries out a request of the API, or says that the loop must end for it.
+    pub(super) fn request(&mut self, request: Request) -> Option<Outcome> {
+        // An asker that has gone needs no answer: the result of `send` is dropped throughout.
+        match request {
+            Request::Command(command, answer) => self.command(command, answer),
+            Request::Users(answer) => drop(answer.send(self.core.users())),
+            Request::Me(answer) => drop(answer.send(self.core.me())),
+            Request::Status(answer) => drop(answer.send(self.status())),
+            Request::ChangePassword(old, new, answer) => self.derive_proofs(old, new, answer),
+            Request::Backup(file, passphrase, answer) => self.backup(file, passphrase, answer),
+            Request::Enrol(wish, answer) => self.enrol(wish, answer),
+            Request::Logout(answer) => self.logout(answer),
+            Request::Shutdown => return Some(Outcome::Shutdown),
+        }
+        None
+    }
+
+    /// Talks to a coordinator off the loop; this membership goes on until that is settled.
+    fn enrol(&mut self, wish: Box<Enrol>, answer: EnrolAnswer) {
+        if self.enrolling {
+            drop(answer.send(Err(EnrolError::State("another login is under way".to_owned()))));
+            return;
+        }
+        let address = match self.where_to(&wish.coordinator) {
+            Ok(address) => address,
+            Err(error) => {
+                drop(answer.send(Err(error)));
+                return;
+            }
+        };
+        self.enrolling = true;
+        let (dir, identity, back) = (self.dir.clone(), self.identity.clone(), self.back_sender.clone());
+        tokio::spawn(async move {
+            let result = enrol::enrol(&dir, &identity, address, &wish).await.map(Box::new);
+            drop(back.send(Back::Enrolled(result, answer)).await);
+        });
+    }
+
+    /// The coordinator that a login means: named in it, on the command line, in the settings, or the one of before.
+    fn where_to(&self, named: &str) -> Result<CoordinatorAddress, EnrolError> {
+        if !named.is_empty() {
+            return CoordinatorAddress::parse(named);
+        }
+        if let Some(address) = self.shared.coordinators.first() {
+            return Ok(address.clone());
+        }
+        if let Some(configured) = self.shared.config.current().coordinator {
+            return CoordinatorAddress::parse(&configured);
+        }
+        match &self.membership.coordinator {
+            Some((device, addresses)) => Ok(CoordinatorAddress {
+                addresses: addresses.clone(),
+                device: Some(*device),
+                realm: Some(self.membership.realm),
+                invite: None,
+            }),
+            None => Err(EnrolError::State("no coordinator is known; name one with --coordinator".to_owned())),
+        }
+    }
+
+    fn logout(&mut self, answer: EnrolAnswer) {
+        if self.membership.coordinator.is_none() {
+            drop(answer.send(Err(EnrolError::State("this node belongs to no organisation".to_owned()))));
+            return;
+        }
+        let (told, outcome) = oneshot::channel();
+        self.command(Command::Logout, told);
+        let back = self.back_sender.clone();
+        tokio::spawn(async move {
+            let result = outcome.await.unwrap_or(Err(CommandError::Stopping));
+            drop(back.send(Back::LoggedOut(result, answer)).await);
+        });
+    }
+
+    fn command(&mut self, command: Command, answer: oneshot::Sender<Result<Answer, CommandError>>) {
+        self.next_request += 1;
+        let request = RequestId(self.next_request);
+        self.waiting.insert(request, answer);
+        let now = self.shared.clock.now();
+        self.core.handle_input(Input::Command { request, command }, now);
+    }
+
+    fn status(&self) -> NodeStatus {
+        let core = self.core.status();
+        let addresses = self.membership.coordinator.as_ref().map(|(_, addresses)| addresses.clone());
+        NodeStatus {
+            peer_id: lanchat_net::peer_id_string(&self.membership.device),
+            listen: self.listen_addrs(),
+            coordinator_addr: core
+                .coordinator_addr
+                .map(|endpoint| endpoint.to_string())
+                .or_else(|| addresses.and_then(|addresses| addresses.into_iter().next())),
+            org: self.membership.org.clone(),
+            fingerprint: match core.coordinator {
+                CoordinatorState::None => String::new(),
+                CoordinatorState::Reconnecting
+                | CoordinatorState::Connected
+                | CoordinatorState::Refused(_) => self.membership.realm.fingerprint(),
+            },
+            mdns: self.shared.mdns,
+            started: self.shared.started,
+            core,
+        }
+    }
+
+    /// Derives both proofs of a password change off the loop; asks for the salt first.
+    fn derive_proofs(
+        &mut self,
+        old: Zeroizing<String>,
+        new: Zeroizing<String>,
+        answer: oneshot::Sender<Result<(), HandleError>>,
+    ) {
+        let (salt_answer, salt) = oneshot::channel();
+        let Ok(user) = self.membership.name.parse() else {
+            drop(answer.send(Err(HandleError::Failed("this node has no user name".to_owned()))));
+            return;
+        };
+        self.command(Command::AskSalt { user }, salt_answer);
+        let back = self.back_sender.clone();
+        tokio::spawn(async move {
+            let proofs = prove_both(salt, old, new).await;
+            // A loop that has ended drops the answer, which tells the asker so.
+            drop(back.send(Back::Proofs(proofs, answer)).await);
+        });
+    }
+
+    fn change_password(
+        &mut self,
+        proofs: Result<Command, HandleError>,
+        answer: oneshot::Sender<Result<(), HandleError>>,
+    ) {
+        match proofs {
+            Err(error) => drop(answer.send(Err(error))),
+            Ok(command) => {
+                let (changed, outcome) = oneshot::channel();
+                self.command(command, changed);
+                tokio::spawn(async move {
+                    let result = match outcome.await {
+                        Ok(result) => result.map(drop).map_err(HandleError::from),
+                        Err(_) => Err(HandleError::Stopped),
+                    };
+                    drop(answer.send(result));
+                });
+            }
+        }
+    }
+
+    /// Writes a backup off the loop. The device key goes into it only in the open LAN, where it is the user.
+    fn backup(
+        &self,
+        file: PathBuf,
+        passphrase: Zeroizing<String>,
+        answer: oneshot::Sender<Result<(), HandleError>>,
+    ) {
+        let reader = self.reader.clone();
+        let membership = self.membership.clone();
+        let secret = membership.coordinator.is_none().then(|| self.identity.key.clone());
+        let created = self.shared.clock.now().wall;
+        tokio::task::spawn_blocking(move || {
+            let result =
+                crate::app::saving::save(&file, &passphrase, &reader, &membership, secret.as_ref(), created);
+            drop(answer.send(result.map_err(|error| HandleError::Failed(error.to_string()))));
+        });
+    }
+}
+
+async fn prove_both(
+    salt: oneshot::Receiver<Result<Answer, CommandError>>,
+    old: Zeroizing<String>,
+    new: Zeroizing<String>,
+) -> Result<Command, HandleError> {
+    let salt = match salt.await.map_err(|_| HandleError::Stopped)?? {
+        Answer::Salt(salt) => salt,
+        Answer::Done | Answer::Sent { .. } | Answer::Avatar(_) => {
+            return Err(HandleError::Failed("no salt".to_owned()));
+        }
+    };
+    let proofs = tokio::task::spawn_blocking(move || {
+        Ok((password::prove(&old, &salt)?, password::prove(&new, &salt)?))
+    });
+    let (old, new) = proofs
+        .await
+        .map_err(|error| HandleError::Failed(error.to_string()))?
+        .map_err(|error: password::PasswordError| EnrolError::Password(error.to_string()))?;
+    Ok(Command::ChangePassword { old, new })
+}
