@@ -3,8 +3,8 @@
 use crate::error::BenchError;
 use crate::figures::Samples;
 use crate::process::Program;
-use std::fs::OpenOptions;
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Instant;
@@ -13,6 +13,8 @@ use std::time::Instant;
 pub const MESSAGE: usize = 200;
 /// Bytes of a write that is flushed: a page of the database.
 const PAGE: usize = 4096;
+/// Pages of the file that is written in.
+const PAGES: usize = 256;
 
 /// The other process: sends every message back, until the connection ends. Prints a ready line with its port.
 ///
@@ -62,21 +64,24 @@ pub fn ping_pong(rounds: usize, warm_up: usize) -> Result<Samples, BenchError> {
     Ok(samples)
 }
 
-/// Times of appending a page to a file in this directory and having it on disk.
+/// Times of writing a page in a file in this directory and having it on disk. The file has its size already, as a
+/// write-ahead log has that was used before.
 ///
 /// # Errors
 /// [`BenchError::Io`].
 pub fn flushes(dir: &Path, rounds: usize) -> Result<Samples, BenchError> {
     let path = dir.join("flushes");
-    let mut file = OpenOptions::new()
-        .create_new(true)
-        .append(true)
-        .open(&path)
-        .map_err(BenchError::io("making a file to flush"))?;
+    let mut file = File::create_new(&path).map_err(BenchError::io("making a file to flush"))?;
     let mut samples = Samples::new();
-    for _ in 0..rounds {
+    file.write_all(&vec![1; PAGE * PAGES])
+        .and_then(|()| file.sync_all())
+        .map_err(BenchError::io("flushing"))?;
+    for round in 0..rounds {
         let begin = Instant::now();
-        file.write_all(&[1; PAGE]).and_then(|()| file.sync_data()).map_err(BenchError::io("flushing"))?;
+        if round % PAGES == 0 {
+            file.rewind().map_err(BenchError::io("flushing"))?;
+        }
+        file.write_all(&[2; PAGE]).and_then(|()| file.sync_data()).map_err(BenchError::io("flushing"))?;
         samples.push(begin.elapsed());
     }
     std::fs::remove_file(&path).map_err(BenchError::io("removing a file"))?;
