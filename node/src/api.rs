@@ -27,8 +27,9 @@ pub mod types;
 pub use peer_id::{parse_device, peer_id};
 pub use secrets::NoRandom;
 
-use crate::config::{Config, write_atomically};
+use crate::config::Config;
 use crate::handle::Handle;
+use crate::platform::write_private;
 use crate::store::Reader;
 use contacts::Contacts;
 use error::ApiError;
@@ -193,7 +194,7 @@ fn write_api_file(file: &Path, addr: SocketAddr, token: String) -> Result<(), Se
     let content = ApiFile { port: addr.port(), token, pid: std::process::id(), host };
     let failed = |reason: String| ServeError::File { file: file.display().to_string(), reason };
     let bytes = serde_json::to_vec(&content).map_err(|error| failed(error.to_string()))?;
-    write_atomically(file, &bytes).map_err(|error| failed(error.to_string()))
+    write_private(file, &bytes).map_err(|error| failed(error.to_string()))
 }
 
 impl ApiServer {

@@ -13,8 +13,9 @@ pub mod out;
 pub use options::{Launcher, RestoreOptions, RunOptions};
 
 use crate::api::error::{EXIT_FAILED, EXIT_USAGE};
-use crate::config::{CONFIG_FILE, Settings, default_data_dir};
+use crate::config::{CONFIG_FILE, Settings};
 use crate::lang::{Lang, Msg};
+use crate::platform::default_data_dir;
 use args::{Cli, Command};
 use clap::Parser;
 use client::Client;

@@ -5,10 +5,10 @@
 //! Goes out: [`Settings`], and a watch on them for whoever acts on a change. Keys: `docs/api.md#settings`.
 
 use crate::lang::Lang;
+use crate::platform::write_private;
 use lanchat_proto::join::{JOIN_PREFIX, JoinLink};
 use lanchat_proto::names::UserName;
 use serde_json::json;
-use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -405,7 +405,7 @@ impl Config {
         let source = read_bounded(&self.path)?;
         let edited = edit(&source, key, value.as_ref());
         let settings = Settings::parse(&file, &edited)?;
-        write_atomically(&self.path, edited.as_bytes())
+        write_private(&self.path, edited.as_bytes())
             .map_err(|error| ConfigError::Io { file, reason: error.to_string() })?;
         self.current.send_replace(settings);
         Ok(())
@@ -445,25 +445,6 @@ fn edit(source: &str, key: &str, value: Option<&Value>) -> String {
         }
         (None, None) => source.to_owned(),
     }
-}
-
-/// Replaces a file as a whole: a temporary file beside it (0600 on Unix), synced, then renamed over it.
-///
-/// # Errors
-/// Those of the file system; the old file is then untouched.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".lanchat-").tempfile_in(directory)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
-}
-
-/// The platform's data directory, used without `--data-dir`; `None` where the user has no home.
-#[must_use]
-pub fn default_data_dir() -> Option<PathBuf> {
-    directories::ProjectDirs::from("", "", "lanchat").map(|dirs| dirs.data_local_dir().to_owned())
 }
 
 #[cfg(test)]

@@ -65,23 +65,12 @@ pub fn sync_dir(_path: &Path) -> io::Result<()> {
 /// As the file system says; the old file is then untouched.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let temporary = dir.join(name);
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let written = private_options().open(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    let renamed = written.and_then(|()| fs::rename(&temporary, path));
-    if renamed.is_err() {
-        // The failure that matters is the one returned; a leftover is overwritten next time.
-        drop(fs::remove_file(&temporary));
-    }
-    renamed.and_then(|()| sync_dir(dir))
+    // Temporary files of this crate are their owner's alone, and gone again when anything fails.
+    let mut file = tempfile::Builder::new().prefix(".lanchat-").tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_dir(dir)
 }
 
 fn hash_host(parts: &[&[u8]]) -> HostId {
@@ -136,12 +125,6 @@ pub fn person() -> Option<String> {
         .iter()
         .find_map(|name| std::env::var(name).ok())
         .filter(|name| !name.is_empty())
-}
-
-/// The user's download directory.
-#[must_use]
-pub fn download_dir() -> Option<PathBuf> {
-    directories::UserDirs::new().and_then(|dirs| dirs.download_dir().map(Path::to_path_buf))
 }
 
 /// The platform's directory for the data of lanchat.

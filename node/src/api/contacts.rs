@@ -2,7 +2,7 @@
 
 use crate::api::error::{ApiError, EXIT_FAILED};
 use crate::api::limits::CONTACTS;
-use crate::config::write_atomically;
+use crate::platform::write_private;
 use axum::http::StatusCode;
 use lanchat_proto::ids::UserId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,7 +64,7 @@ impl Contacts {
             .with("reason", reason)
         };
         let text = toml::to_string(&changed).map_err(|error| failed(error.to_string()))?;
-        write_atomically(&self.path, text.as_bytes()).map_err(|error| failed(error.to_string()))?;
+        write_private(&self.path, text.as_bytes()).map_err(|error| failed(error.to_string()))?;
         *starred = changed;
         Ok(())
     }

@@ -105,6 +105,6 @@ fn what_is_written_is_for_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("secret");
-    write_atomically(&path, b"x").unwrap();
+    write_private(&path, b"x").unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
