@@ -4,7 +4,7 @@
 //! former is ever told to others. A conversation with a critical entry of an unknown kind is written no more. Goes in:
 //! commands. Goes out: entries to be stored. The rules: `docs/protocol.md#entries`.
 
-use crate::boot::{RequestId, StoredLog};
+use crate::boot::{PersistId, RequestId, StoredLog};
 use crate::limits::{MAX_NEW_EPOCHS, NUDGE_EVERY, OUTSTANDING, RECENT_MESSAGES};
 use crate::output::{Answer, Change, CommandError, Notice, StoredEntry};
 use crate::state::{Me, NodeState};
@@ -28,6 +28,8 @@ pub(crate) struct Log {
     pub(crate) frozen: bool,
     /// Entries queued.
     pub(crate) queued: u32,
+    /// The newest write with entries of this log.
+    pub(crate) write: Option<PersistId>,
     /// A write failed: nothing is appended until it is clear what is on disk.
     pub(crate) broken: bool,
     /// Nobody could say where the log ends: nothing is appended until that was read.
@@ -67,8 +69,9 @@ impl Logs {
     pub(crate) fn open(&mut self, id: LogId, descriptor: Descriptor, author: UserId) {
         self.conversations.entry(id.conversation).or_insert_with(|| descriptor.clone());
         let (end, tail) = (LogEnd::EMPTY, LogEnd::EMPTY);
-        let log =
-            Log { descriptor, author, end, tail, frozen: false, queued: 0, broken: false, doubted: false };
+        let (queued, write) = (0, None);
+        let (frozen, broken, doubted) = (false, false, false);
+        let log = Log { descriptor, author, end, tail, frozen, queued, write, broken, doubted };
         self.all.entry(id).or_insert(log);
     }
 
@@ -86,6 +89,12 @@ impl Logs {
         self.all.get(id).map_or(LogEnd::EMPTY, |log| log.end)
     }
 
+    /// The newest write under way with entries of one of these logs.
+    pub(crate) fn write_of(&self, logs: &BTreeSet<LogId>) -> Option<PersistId> {
+        let rows = logs.iter().filter_map(|log| self.all.get(log));
+        rows.filter(|row| row.queued > 0).filter_map(|row| row.write).max()
+    }
+
     pub(crate) fn talks_with(&self, me: &UserId, user: &UserId) -> bool {
         let direct = Descriptor::direct(*me, *user);
         self.conversations.values().any(|descriptor| *descriptor == direct)
@@ -101,7 +110,7 @@ impl Logs {
         self.queued += 1;
         if let Some(log) = self.all.get_mut(&entry.header.log()) {
             log.tail = entry.end();
-            log.queued += 1;
+            log.queued = log.queued.saturating_add(1);
         }
     }
 

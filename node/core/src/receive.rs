@@ -58,6 +58,8 @@ impl NodeState {
                 write = Some(self.store_taken(id, taking.taken));
             }
         }
+        // A copy of what another link brought waits for that one's write: before it nobody knows what is held here.
+        let write = write.or_else(|| self.logs.write_of(&touched));
         self.links.get_mut(id)?.sync.due.push_back(Due { conversation, logs: touched, write });
         self.flush_due(id);
         Some(())
@@ -85,7 +87,7 @@ impl NodeState {
         let receipts = self.receipts_for(&entries);
         let again = self.issue_again(&entries);
         let entries = entries.into_iter().chain(again).collect();
-        self.write(Write { entries, receipts, source: Some(id), ..Write::default() }, Vec::new())
+        self.write(Write { entries, receipts, ..Write::default() }, Vec::new())
     }
 
     /// Judges one entry; what cannot be taken is left out, and the acknowledgement shows it.
@@ -171,14 +173,23 @@ impl NodeState {
         (!revoked).then_some(author)
     }
 
-    /// A write with entries of this link is decided: the frames that wait for it are acknowledged.
-    pub(crate) fn write_decided(&mut self, write: PersistId, source: Option<LinkId>) {
-        let Some(id) = source else { return };
-        let Some(link) = self.links.get_mut(id) else { return };
-        for due in link.sync.due.iter_mut().filter(|due| due.write == Some(write)) {
-            due.write = None;
+    /// Logs that links wait to hear of until a write is decided.
+    pub(crate) fn waiting_for(&self, write: PersistId) -> Vec<(LinkId, LogId)> {
+        let dues = self.links.all.iter().flat_map(|(id, link)| link.sync.due.iter().map(|due| (*id, due)));
+        let waiting = dues.filter(|(_, due)| due.write == Some(write));
+        waiting.flat_map(|(id, due)| due.logs.iter().map(move |log| (id, *log))).collect()
+    }
+
+    /// A write is decided: the frames that wait for it are acknowledged.
+    pub(crate) fn write_decided(&mut self, write: PersistId) {
+        let mut waited = Vec::new();
+        for (id, link) in self.links.all.iter_mut().filter(|(_, link)| !link.sync.due.is_empty()) {
+            for due in link.sync.due.iter_mut().filter(|due| due.write == Some(write)) {
+                due.write = None;
+                waited.push(*id);
+            }
         }
-        self.flush_due(id);
+        waited.into_iter().for_each(|id| self.flush_due(id));
     }
 
     fn flush_due(&mut self, id: LinkId) {

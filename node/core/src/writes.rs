@@ -20,8 +20,6 @@ pub(crate) struct Write {
     pub(crate) entries: Vec<StoredEntry>,
     pub(crate) receipts: Vec<(ReceiptRecord, SignedState)>,
     pub(crate) answer: Option<(RequestId, Answer)>,
-    /// The link that brought it and waits to be told.
-    pub(crate) source: Option<LinkId>,
     /// An own log whose branch is moved aside, with the end that it has then.
     pub(crate) moved: Option<(LogId, LogEnd)>,
     /// Changes that are tried again when the write fails.
@@ -69,6 +67,9 @@ impl NodeState {
         let mut changes = before;
         for stored in &write.entries {
             self.logs.queue(&stored.entry);
+            if let Some(log) = self.logs.all.get_mut(&stored.entry.header.log()) {
+                log.write = Some(id);
+            }
             changes.push(Change::Entry(stored.clone()));
         }
         for (record, signed) in &write.receipts {
@@ -85,9 +86,8 @@ impl NodeState {
         if std::mem::take(&mut self.writes.failing) {
             self.notice(Notice::StoreRecovered);
         }
-        let source = write.source;
         self.committed(write);
-        self.write_decided(id, source);
+        self.write_decided(id);
     }
 
     /// A write is on disk: now it may be told.
@@ -140,9 +140,8 @@ impl NodeState {
         };
         if !write.entries.is_empty() && write.entries.iter().all(|stored| there(&stored.entry) == Some(true))
         {
-            let source = write.source;
             self.committed(write);
-            self.write_decided(id, source);
+            self.write_decided(id);
             return;
         }
         if !std::mem::replace(&mut self.writes.failing, true) {
@@ -154,11 +153,11 @@ impl NodeState {
                 unread.insert(stored.entry.header.log());
             }
             self.logs.fail(&stored.entry);
-            if let Some(link) = write.source {
-                self.ask_again_later(link, stored.entry.header.log());
-            }
         }
         unread.into_iter().for_each(|log| self.doubt_log(log));
+        for (link, log) in self.waiting_for(id) {
+            self.ask_again_later(link, log);
+        }
         for (record, _) in &write.receipts {
             self.receipts.forget_queued(record);
         }
@@ -177,7 +176,7 @@ impl NodeState {
         if !write.retry.is_empty() {
             self.keep_for_retry(write.retry);
         }
-        self.write_decided(id, write.source);
+        self.write_decided(id);
     }
 
     fn keep_for_retry(&mut self, changes: Vec<Change>) {

@@ -239,3 +239,31 @@ fn a_stopped_node_says_nothing_more() {
     assert_eq!(stage.pcs[alice].sent.len(), sent);
     assert_eq!(stage.pcs[alice].sent.last().unwrap().1.known(), Some(Kind::Goodbye));
 }
+
+#[test]
+fn the_same_entries_by_two_links_at_once_leave_nobody_stuck() {
+    let mut stage = Stage::new();
+    let (alice, desk) = (stage.pc(1, "alice"), stage.pc(2, "bob"));
+    let certificate = stage.org.certificate("bob", 3);
+    let chain = stage.org.second_chain("bob", 2, 3);
+    let laptop = stage.pc_with(3, certificate, chain);
+    stage.start(laptop);
+    stage.connect(alice, desk);
+    stage.settle();
+    stage.says(alice, desk, "one");
+    stage.settle();
+    stage.crash(alice);
+    stage.start(alice);
+    // The laptop gets it from the desk and from its author while its disk is slow.
+    stage.set_mood(laptop, stage::DiskMood::Held);
+    stage.connect(alice, laptop);
+    stage.connect(desk, laptop);
+    stage.settle();
+    stage.set_mood(laptop, stage::DiskMood::Fine);
+    stage.settle();
+    stage.crash(desk);
+    let request = stage.says(alice, desk, "two");
+    stage.settle();
+    assert_eq!(stage.texts(laptop, alice, desk), ["one", "two"]);
+    assert!(stage.delivered(alice, request));
+}
