@@ -260,10 +260,22 @@ impl NodeState {
 
     pub(crate) fn states_came(&mut self, link: LinkId, states: &States) {
         let Some(peer) = self.user_of_link(link) else { return };
+        let device = self.links.get(link).map(|link| link.device);
         let mut receipts: Vec<(ReceiptRecord, SignedState)> = Vec::new();
+        // Newer words of the sender than those it sent: it went back in time, and has to know which counters it used.
+        let mut behind = Vec::new();
         for signed in &states.records {
             let Ok(record) = ReceiptRecord::open(signed, &self.me.realm) else { continue };
+            if record.reader == self.me.device {
+                receipts.extend(self.own_record_came(&record));
+                continue;
+            }
             let stored = self.receipts.get(&record.log, &record.reader);
+            if device == Some(record.reader)
+                && let Some(slot) = stored.filter(|slot| slot.record.counter > record.counter)
+            {
+                behind.push(slot.signed.clone());
+            }
             let queued = self.receipts.queued_others.get(&key(&record.log, &record.reader));
             let newest = stored.map(|slot| slot.record.counter).max(queued.copied());
             if newest.is_none_or(|newest| newest < record.counter) && self.may_say(&record, &peer) {
@@ -271,9 +283,27 @@ impl NodeState {
                 receipts.push((record, signed.clone()));
             }
         }
+        if !behind.is_empty() {
+            let frame = States { records: BoundedVec::first(behind) };
+            self.post(link, Frame::new(Kind::States, &frame));
+        }
         if !receipts.is_empty() {
             self.write(Write { receipts, ..Write::default() }, Vec::new());
         }
+    }
+
+    /// A record of this device from before its data went back in time: what this copy knows beyond it is said again,
+    /// with a counter that replaces it.
+    fn own_record_came(&mut self, record: &ReceiptRecord) -> Option<(ReceiptRecord, SignedState)> {
+        let used = self.receipts.counters.get(&record.log).copied().unwrap_or(0);
+        if record.counter <= used {
+            return None;
+        }
+        self.receipts.counters.insert(record.log, record.counter);
+        let (ours, theirs) = (self.receipts.own(&record.log, &self.me.device), record.receipt);
+        let read = ours.read.max(theirs.read.min(ours.received));
+        let more = ours.received > theirs.received || read > theirs.read;
+        more.then(|| self.own_receipt(record.log, Receipt { read, ..ours })).flatten()
     }
 
     /// Whether a record's reader is whom it says, and belongs to a conversation shared with the peer that brings it.

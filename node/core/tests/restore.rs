@@ -220,3 +220,24 @@ fn a_clock_that_ran_far_ahead_begins_a_new_epoch_when_it_is_put_right() {
     says_all(&mut stage, bob, alice, &["bob is not dragged along"]);
     assert_eq!(stage.texts(bob, alice, bob)[1], "bob is not dragged along");
 }
+
+#[test]
+fn receipts_of_an_old_copy_with_a_slow_clock_count_again() {
+    let (mut stage, alice, bob) = two();
+    let copy = stage.pcs[bob].disk.clone();
+    stage.crash(bob);
+    stage.pcs[bob].skew = 200_000;
+    stage.start(bob);
+    stage.connect(alice, bob);
+    stage.settle();
+    says_all(&mut stage, alice, bob, &["1"]);
+    stage.crash(bob);
+    stage.pcs[bob].disk = copy;
+    stage.pcs[bob].skew = 0;
+    stage.start(bob);
+    stage.connect(alice, bob);
+    stage.settle();
+    let request = stage.says(alice, bob, "2");
+    stage.settle();
+    assert!(stage.delivered(alice, request));
+}
