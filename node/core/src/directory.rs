@@ -142,7 +142,7 @@ impl NodeState {
         if delta.number <= number {
             return;
         }
-        if delta.number != number + 1 {
+        if number.checked_add(1) != Some(delta.number) {
             self.ask_snapshot(link);
             return;
         }

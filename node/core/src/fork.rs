@@ -98,7 +98,7 @@ impl NodeState {
         let read: Vec<Entry> = entries.iter().filter_map(|(_, wire)| Entry::read(wire).ok()).collect();
         if let Some(branch) = &mut mending.branch {
             branch.extend(read);
-            let next = branch.last().map_or(1, |entry| entry.header.number + 1);
+            let next = branch.last().map_or(1, |entry| entry.header.number.saturating_add(1));
             if more {
                 self.read_fork(log, next);
             } else {
@@ -107,7 +107,7 @@ impl NodeState {
             return;
         }
         mending.ours.extend(read.iter().map(|entry| (entry.header.number, entry.end())));
-        let next = mending.ours.last_key_value().map_or(1, |(number, _)| number + 1);
+        let next = mending.ours.last_key_value().map_or(1, |(number, _)| number.saturating_add(1));
         if more || queued {
             self.read_fork(log, next);
             return;
@@ -142,7 +142,7 @@ impl NodeState {
         if !mending.ready || mending.link != link || mending.branch.is_some() {
             return true;
         }
-        if number != mending.same.number + 1 {
+        if mending.same.number.checked_add(1) != Some(number) {
             return true;
         }
         match mending.ours.get(&number).copied() {
@@ -166,7 +166,7 @@ impl NodeState {
         let Some(mending) = self.forks.mending.get(&log) else { return };
         let Some(row) = self.logs.all.get(&log) else { return };
         let descriptor = row.descriptor.clone();
-        let (from, same) = (mending.same.number + 1, mending.same);
+        let (from, same) = (mending.same.number.saturating_add(1), mending.same);
         let drafts: Vec<_> = mending.branch.iter().flatten().filter_map(again).collect();
         for (_, message, _) in &drafts {
             self.logs.is_news(*message);

@@ -60,7 +60,7 @@ impl NodeState {
         let cursor = sync.cursors.entry(*log).or_insert_with(|| Cursor::at(0, EntryHash::NONE));
         let first = entries.first().map_or(0, |entry| entry.header.number);
         let room = sync.in_flight.len() + sync.loading.len() < BATCHES_IN_FLIGHT;
-        let turn = cursor.sent + 1 == first && !cursor.rewinding && cursor.stuck < MAX_STUCK;
+        let turn = cursor.sent.checked_add(1) == Some(first) && !cursor.rewinding && cursor.stuck < MAX_STUCK;
         if room && turn && !sync.todo.contains(log) && !sync.loading.contains(log) {
             let wires = entries.iter().map(|entry| entry.wire.clone()).collect();
             self.send_entries(id, *log, first, wires);
@@ -73,7 +73,7 @@ impl NodeState {
     fn send_entries(&mut self, id: LinkId, log: LogId, from: u64, wires: Vec<WireEntry>) {
         let Some(link) = self.links.get_mut(id) else { return };
         let entries = BoundedVec::<_, MAX_BATCH>::first(wires);
-        let to = from + u64::try_from(entries.len()).unwrap_or(0).saturating_sub(1);
+        let to = from.saturating_add(u64::try_from(entries.len()).unwrap_or(0).saturating_sub(1));
         if let Some(cursor) = link.sync.cursors.get_mut(&log) {
             cursor.sent = to;
         }
@@ -117,7 +117,7 @@ impl NodeState {
                 && end.number > 0
             {
                 let stuck = cursor.stuck;
-                *cursor = Cursor { stuck, ..Cursor::at(end.number - 1, EntryHash::NONE) };
+                *cursor = Cursor { stuck, ..Cursor::at(end.number.saturating_sub(1), EntryHash::NONE) };
                 if log.device == self.me.device && stuck < MAX_STUCK {
                     cursor.stuck = MAX_STUCK;
                     sync.todo.remove(&log);
@@ -128,7 +128,7 @@ impl NodeState {
             if cursor.rewinding {
                 continue;
             }
-            let from = cursor.sent + 1;
+            let from = cursor.sent.saturating_add(1);
             if stopped || cursor.sent >= end.number || cursor.stuck >= MAX_STUCK {
                 sync.todo.remove(&log);
                 continue;
@@ -146,7 +146,7 @@ impl NodeState {
     }
 
     pub(crate) fn read_log_end(&mut self, log: LogId) {
-        let from = self.logs.end(&log).number + 1;
+        let from = self.logs.end(&log).number.saturating_add(1);
         let load = self.loads.add(Purpose::End(log));
         self.load(load, log, from);
     }
@@ -174,7 +174,7 @@ impl NodeState {
         let Some(link) = self.links.get_mut(id) else { return };
         link.sync.loading.remove(&log);
         let Some(cursor) = link.sync.cursors.get_mut(&log) else { return };
-        if cursor.sent + 1 != from || cursor.rewinding {
+        if cursor.sent.checked_add(1) != Some(from) || cursor.rewinding {
             link.sync.todo.insert(log);
             return;
         }
@@ -210,7 +210,7 @@ impl NodeState {
         };
         let (number, previous) = (first.header.number, first.header.previous);
         let settled = cursor.sent == cursor.acked && cursor.hash != EntryHash::NONE;
-        if settled && number == cursor.acked + 1 && previous != cursor.hash {
+        if settled && cursor.acked.checked_add(1) == Some(number) && previous != cursor.hash {
             cursor.stuck = MAX_STUCK;
             if log.device == self.me.device {
                 // This copy is old, and has been written to since.
@@ -221,10 +221,11 @@ impl NodeState {
             self.send_entries(id, log, number, wires.into_iter().take(1).collect());
             return;
         }
-        if number > cursor.sent + 1 {
+        if number > cursor.sent.saturating_add(1) {
             // What comes before was never here.
-            *cursor = Cursor { stuck: cursor.stuck, ..Cursor::at(number - 1, previous) };
-            self.tell_floor(id, log, number - 1, previous);
+            let floor = number.saturating_sub(1);
+            *cursor = Cursor { stuck: cursor.stuck, ..Cursor::at(floor, previous) };
+            self.tell_floor(id, log, floor, previous);
         }
         self.send_entries(id, log, number, wires);
     }

@@ -116,15 +116,18 @@ impl NodeState {
         if end.number == 0 && number > 1 {
             end = self.floor_end(taking, &log, &end);
         }
+        let next = end.number.checked_add(1);
         let fork = number == end.number && read.hash != end.hash
-            || number == end.number + 1 && header.previous != end.hash;
+            || next == Some(number) && header.previous != end.hash;
         if fork && end.number > 0 {
             if Entry::open(wire, &self.me.realm).is_ok() {
                 self.fork_proved(taking.link, &log);
             }
             return;
         }
-        if number != end.number + 1 {
+        // Nobody may delete yet, so an entry without a body was stripped by whoever passes it on. Taken like that its text
+        // would be lost; others still have it whole.
+        if next != Some(number) || wire.body.is_none() {
             return;
         }
         let Ok(entry) = Entry::open(wire, &self.me.realm) else { return };
