@@ -26,6 +26,7 @@ impl NodeState {
             Kind::Done => self.answer_done(&frame.decode().ok()?),
             Kind::Salt => self.answer_salt(&frame.decode().ok()?),
             Kind::Avatar => self.answer_avatar(frame.decode().ok()?),
+            Kind::Renewed => self.renewed_by_coordinator(frame.decode().ok()?)?,
             Kind::Goodbye => return None,
             _ => {}
         }

@@ -288,7 +288,10 @@ impl NodeState {
         }
         let received_at = self.now.wall;
         let author = self.me.user;
-        let stored = |entry| StoredEntry { entry, descriptor: descriptor.clone(), author, received_at };
+        let stored = |entry| {
+            let descriptor = descriptor.clone();
+            StoredEntry { entry, descriptor, author, received_at, begins: false }
+        };
         Ok(entries.into_iter().map(stored).collect())
     }
 

@@ -148,8 +148,7 @@ impl MemoryStore {
             frozen: false,
             entries: Vec::new(),
         });
-        // A log may begin above 1, where this device was told that it begins for it.
-        let begins = log.entries.is_empty() && header.number > 1;
+        let begins = stored.begins && log.entries.is_empty();
         if log.frozen {
             return Err(MemoryError("the log is frozen".to_owned()));
         }

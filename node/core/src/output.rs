@@ -156,6 +156,9 @@ pub struct StoredEntry {
     pub author: UserId,
     /// When it was received or written.
     pub received_at: Wall,
+    /// Whether its log begins with it here although its number is above 1: this device was told that it does. Any other
+    /// entry has to follow what is on disk.
+    pub begins: bool,
 }
 
 /// What a command brought.

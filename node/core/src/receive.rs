@@ -113,7 +113,8 @@ impl NodeState {
         let tail = row.map_or(LogEnd::EMPTY, |row| row.tail);
         let mut end = taking.ends.get(&log).copied().unwrap_or(tail);
         let number = header.number;
-        if end.number == 0 && number > 1 {
+        let begins = end.number == 0 && number > 1;
+        if begins {
             end = self.floor_end(taking, &log, &end);
         }
         let next = end.number.checked_add(1);
@@ -139,7 +140,7 @@ impl NodeState {
         self.check_restored(&log);
         taking.ends.insert(log, entry.end());
         let (descriptor, received_at) = (taking.descriptor.clone(), self.now.wall);
-        taking.taken.push(StoredEntry { entry, descriptor, author, received_at });
+        taking.taken.push(StoredEntry { entry, descriptor, author, received_at, begins });
     }
 
     /// Where a log of which nothing is here begins for this device. Only the log's author may say so, or anybody while

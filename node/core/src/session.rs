@@ -10,7 +10,7 @@ use crate::output::{Change, Event, Notice, Output};
 use crate::state::NodeState;
 use crate::timers::Timer;
 use crate::view::{CoordinatorState, Route, StatusView};
-use lanchat_proto::certificate::{IssuingCertificate, ListAnchor, Revocation};
+use lanchat_proto::certificate::{Certificate, IssuingCertificate, ListAnchor, Revocation};
 use lanchat_proto::codec::BoundedVec;
 use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::ids::{DeviceId, RealmId};
@@ -25,7 +25,7 @@ use lanchat_proto::wire::coordinator::{
     Delta, DeviceReport, DirectoryMark, HostIdField, OnlineDevice, Profile, Refusal, Refused, Report, SignIn,
     SignedIn, Welcome,
 };
-use lanchat_proto::wire::link::{Goodbye, GoodbyeReason, Heartbeat, Revocations};
+use lanchat_proto::wire::link::{Goodbye, GoodbyeReason, Heartbeat, Renewed, Revocations};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -395,14 +395,7 @@ impl NodeState {
         Version::choose(&[answer.version])?;
         self.take_coordinator_time(answer.time);
         if let Some(renewed) = answer.renewed {
-            let member =
-                renewed.check(&self.me.realm, &self.me.device, self.wall(), self.revoked.folded()).ok()?;
-            if member.membership.user != self.me.user {
-                return None;
-            }
-            self.me.certificate = renewed;
-            self.me.name = member.membership.name;
-            self.own_changed();
+            self.adopt_certificate(renewed)?;
         }
         let came_on = !self.session.is_on();
         self.session.phase = Phase::On(link);
@@ -417,6 +410,30 @@ impl NodeState {
         self.timers.set_once(Timer::Renew, self.after(CERTIFICATE_RENEWAL));
         self.take_sign_in_revocations(answer.revocations);
         self.set_coordinator_state(CoordinatorState::Connected);
+        Some(())
+    }
+
+    /// Takes a newer certificate for this device from the coordinator and shows it to everybody who is linked.
+    fn adopt_certificate(&mut self, renewed: Certificate) -> Option<()> {
+        let member =
+            renewed.check(&self.me.realm, &self.me.device, self.wall(), self.revoked.folded()).ok()?;
+        if member.membership.user != self.me.user {
+            return None;
+        }
+        let serial = self.me.certificate.membership.peek().map_or(0, |own| own.serial);
+        if serial < member.membership.serial {
+            self.me.certificate = renewed;
+            self.me.name = member.membership.name;
+            self.own_changed();
+        }
+        Some(())
+    }
+
+    /// The coordinator renews the certificate by itself. Its word about the chain does not count: only another device of
+    /// the user endorses.
+    pub(crate) fn renewed_by_coordinator(&mut self, renewed: Renewed) -> Option<()> {
+        self.adopt_certificate(renewed.certificate)?;
+        self.timers.set(Timer::Renew, self.after(CERTIFICATE_RENEWAL));
         Some(())
     }
 

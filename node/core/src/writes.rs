@@ -232,7 +232,7 @@ impl NodeState {
             end = entry.end();
             let (descriptor, author, received_at) = (row.descriptor.clone(), row.author, self.now.wall);
             self.logs.queue(&entry);
-            let stored = StoredEntry { entry, descriptor, author, received_at };
+            let stored = StoredEntry { entry, descriptor, author, received_at, begins: false };
             self.committed(Write { entries: vec![stored], ..Write::default() });
         }
         if let Some(row) = self.logs.all.get_mut(&log) {

@@ -13,13 +13,14 @@ use lanchat_node_core::boot::Channel;
 use lanchat_node_core::output::{CommandError, Event, Notice};
 use lanchat_node_core::view::CoordinatorState;
 use lanchat_node_core::{Command, Input};
-use lanchat_proto::certificate::Act;
+use lanchat_proto::certificate::{Act, Certificate};
 use lanchat_proto::codec::{BoundedVec, Text};
 use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::names::{DisplayName, Note};
 use lanchat_proto::wire::coordinator::{
-    Announcement, Delta, DirectoryDevice, Done, Presence, Profile, Refusal, SetProfile,
+    Announcement, Delta, DirectoryDevice, Done, Presence, Profile, Refusal, Refused, SetProfile,
 };
+use lanchat_proto::wire::link::Renewed;
 use stage::org::{Org, key, user};
 use stage::{DAWN, Stage};
 
@@ -134,6 +135,53 @@ fn a_renewed_certificate_is_kept_and_shown_to_peers() {
     stage.seconds(25 * 3600);
     assert_eq!(stage.coordinator.sign_ins.len(), 2);
     assert_eq!(state(&stage, alice), CoordinatorState::Connected);
+}
+
+#[test]
+fn a_certificate_renewed_during_a_session_is_kept_and_shown_to_peers() {
+    let (mut stage, alice) = one();
+    let bob = stage.pc(2, "bob");
+    stage.start_in_office(alice);
+    stage.connect(bob, alice);
+    stage.settle();
+    let link = *stage.coordinator.links.keys().next().unwrap();
+    let chain = stage.org.first_chain("alice", 1);
+    for serial in [200, 150] {
+        let mut membership = stage.org.membership("alice", key(1).public());
+        membership.serial = serial;
+        let renewed = Renewed { certificate: stage.org.sign(&membership), chain: chain.clone() };
+        stage.coordinator_sends(vec![(link, Frame::new(Kind::Renewed, &renewed).unwrap())]);
+        stage.settle();
+    }
+    let serial = |certificate: &Certificate| certificate.membership.peek().unwrap().serial;
+    assert_eq!(serial(&stage.pcs[alice].disk.own().unwrap().0), 200, "an older one is not taken back");
+    let stored = stage.pcs[bob].disk.stored();
+    let known = stored.devices.iter().find(|known| known.user == user("alice")).unwrap();
+    assert_eq!(serial(&known.certificate), 200);
+    assert_eq!(stage.coordinator.sign_ins.len(), 1);
+    // One for somebody else ends the session, and nothing of it is kept.
+    let renewed = Renewed { certificate: stage.org.certificate("bob", 2), chain };
+    stage.coordinator_sends(vec![(link, Frame::new(Kind::Renewed, &renewed).unwrap())]);
+    stage.seconds(10);
+    assert_eq!(serial(&stage.pcs[alice].disk.own().unwrap().0), 200);
+    assert_eq!(stage.coordinator.sign_ins.len(), 2);
+}
+
+#[test]
+fn whoever_is_thrown_out_during_a_session_is_told_why() {
+    for (refusal, tries) in [(Refusal::Revoked, 1), (Refusal::Banned, 2)] {
+        let (mut stage, alice) = one();
+        stage.start_in_office(alice);
+        stage.settle();
+        let link = *stage.coordinator.links.keys().next().unwrap();
+        let refused = Refused { request: 0, code: refusal.number(), retry_after_ms: 0 };
+        stage.coordinator_sends(vec![(link, Frame::new(Kind::Refused, &refused).unwrap())]);
+        stage.coordinator.refuse = Some(refusal);
+        stage.seconds(70);
+        assert_eq!(state(&stage, alice), CoordinatorState::Refused(refusal));
+        assert_eq!(stage.pcs[alice].notices(), [Notice::SignedOut(refusal)]);
+        assert_eq!(stage.coordinator.sign_ins.len(), tries);
+    }
 }
 
 #[test]
