@@ -132,9 +132,7 @@ fn entry(sql: &Connection, owner: &Owner, stored: &StoredEntry) -> Result<(), Ap
     if log.frozen {
         return Err(ApplyError::Frozen);
     }
-    // A log may begin above 1, where this device was told that it begins for it; the core judges that.
-    let begins = log.end.number == 0 && header.number > 1 && header.device != owner.device;
-    if !begins {
+    if !(stored.begins && log.end.number == 0) {
         stored.entry.follows(&log.end)?;
     }
     let reply_to = match EntryKind::from_number(header.kind) {

@@ -129,7 +129,7 @@ impl Author {
         };
         let entry = Entry::write(draft, &self.end, &self.key).unwrap();
         self.end = entry.end();
-        StoredEntry { entry, descriptor, author: ALICE, received_at: Wall(5) }
+        StoredEntry { entry, descriptor, author: ALICE, received_at: Wall(5), begins: false }
     }
 }
 

@@ -289,6 +289,6 @@ impl Log {
         let entry = Entry::write(draft, &self.end, &author.key).map_err(BenchError::failed("an entry"))?;
         self.end = entry.end();
         let (descriptor, author) = (self.descriptor.clone(), author.user);
-        Ok(Change::Entry(StoredEntry { entry, descriptor, author, received_at: time.wall() }))
+        Ok(Change::Entry(StoredEntry { entry, descriptor, author, received_at: time.wall(), begins: false }))
     }
 }

@@ -4,7 +4,7 @@ use super::support::{Disk, EPOCH, Log, Running, START, certificate, membership, 
 use crate::store::rows::Page;
 use crate::store::{Membership, Store, StoreError, peek, set_epoch, set_membership};
 use lanchat_node_core::boot::{DeviceTrust, KnownDevice};
-use lanchat_node_core::output::Change;
+use lanchat_node_core::output::{Change, StoredEntry};
 use lanchat_proto::certificate::{Act, ListAnchor, Revocation};
 use lanchat_proto::codec::BoundedVec;
 use lanchat_proto::ids::{DeviceId, Epoch, RealmId};
@@ -129,7 +129,10 @@ async fn a_log_may_begin_where_this_device_was_told_that_it_begins_but_goes_on_w
     let third = log.says(2, "since");
     let _fourth = log.says(3, "missed");
     let fifth = log.says(4, "too early");
-    node.stored(vec![third]).await;
+    // Not told so, it is a gap: what comes before was lost on its way to the disk.
+    node.refused(vec![third.clone()]).await;
+    let Change::Entry(told) = third else { panic!() };
+    node.stored(vec![Change::Entry(StoredEntry { begins: true, ..told })]).await;
     let (ends, _) = node.refused(vec![fifth]).await;
     assert_eq!(ends.iter().map(|(_, end)| end.number).collect::<Vec<_>>(), [3]);
     assert_eq!(node.reader.search("since", None, 5).unwrap().len(), 1);

@@ -88,6 +88,7 @@ impl Log {
         self.end = entry.end();
         Change::Entry(StoredEntry {
             received_at: time.wall().max(Wall(START)),
+            begins: false,
             descriptor: self.descriptor.clone(),
             author: self.author,
             entry,
