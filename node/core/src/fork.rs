@@ -1,7 +1,7 @@
 //! Copies of the data that went back in time, and logs that part in two.
 //!
-//! Keeps true: an own log at a peer that is longer than here, or different, opens a new epoch before anything more is
-//! written; what was written on the losing branch is issued again there under the same message ids, so that everybody
+//! Keeps true: an entry of an own log that a peer holds and this copy does not, signed by this device, opens a new
+//! epoch; a peer's mere word never does; what was written on the losing branch is issued again there under the same message ids, so that everybody
 //! gets it once. Of others' logs that part in two what is here is kept, and nothing is added. `docs/protocol.md#epochs`.
 //!
 //! An own log that parted is mended so: the own entries' ends are read, the peer is told that nothing is held here and
@@ -48,19 +48,17 @@ fn again(entry: &Entry) -> Option<(EntryKind, MessageId, Vec<u8>)> {
 }
 
 impl NodeState {
-    /// A peer says where it stands in a log; in an own one that may show that this copy is old.
-    pub(crate) fn check_own_log(&mut self, log: &LogId, head: &Head) {
+    /// A peer says that it holds more of an own log than this copy does. Anybody can say so; the entries, which only this
+    /// device can have signed, are the proof, and the peer sends them once it knows where this copy stands.
+    pub(crate) fn check_own_log(&mut self, link: LinkId, log: &LogId, head: &Head) {
         let current = log.device == self.me.device && log.epoch == self.me.epoch;
-        let row = self.logs.all.get(log);
-        let end = row.map_or(LogEnd::EMPTY, |row| row.end);
-        let tail = row.map_or(0, |row| row.tail.number);
-        let other = head.number == end.number && head.number > 0 && head.hash != end.hash;
-        if current && (head.number > tail || other) {
-            self.new_epoch(true);
+        let tail = self.logs.all.get(log).map_or(0, |row| row.tail.number);
+        if current && head.number > tail {
+            self.tell_head(link, *log);
         }
     }
 
-    /// An own entry of the epoch in use comes from a peer: this copy is old.
+    /// An own entry of the epoch in use, signed, comes from a peer and is not held here: this copy is old.
     pub(crate) fn check_restored(&mut self, log: &LogId) {
         if log.device == self.me.device && log.epoch == self.me.epoch {
             self.new_epoch(true);
@@ -72,7 +70,7 @@ impl NodeState {
         self.forks.mending.retain(|_, mending| mending.link != gone || mending.branch.is_some());
     }
 
-    /// A log has two branches: a signed entry shows it, or for an own log the word of a peer is enough to look.
+    /// A log has two branches: a signed entry shows it.
     pub(crate) fn fork_proved(&mut self, link: LinkId, log: &LogId) {
         if log.device != self.me.device {
             if let Some(row) = self.logs.all.get_mut(log) {
@@ -82,6 +80,11 @@ impl NodeState {
             return;
         }
         self.check_restored(log);
+        self.look_for_fork(link, log);
+    }
+
+    /// Compares an own log with what a peer holds of it. The peer's word is enough to look, and nothing more.
+    pub(crate) fn look_for_fork(&mut self, link: LinkId, log: &LogId) {
         if self.forks.mended.contains(log) || self.forks.mending.contains_key(log) {
             return;
         }
@@ -149,6 +152,7 @@ impl NodeState {
             Some(end) if end.hash == entry.hash => mending.same = end,
             Some(_) if Entry::open(wire.clone(), &self.me.realm).is_ok() => {
                 mending.branch = Some(Vec::new());
+                self.check_restored(log);
                 self.read_fork(*log, number);
             }
             Some(_) => {}

@@ -121,7 +121,7 @@ impl NodeState {
                 if log.device == self.me.device && stuck < MAX_STUCK {
                     cursor.stuck = MAX_STUCK;
                     sync.todo.remove(&log);
-                    self.fork_proved(id, &log);
+                    self.look_for_fork(id, &log);
                     continue;
                 }
             }
@@ -213,8 +213,8 @@ impl NodeState {
         if settled && cursor.acked.checked_add(1) == Some(number) && previous != cursor.hash {
             cursor.stuck = MAX_STUCK;
             if log.device == self.me.device {
-                // This copy is old, and has been written to since.
-                self.fork_proved(id, &log);
+                // This copy may be old, and have been written to since.
+                self.look_for_fork(id, &log);
                 return;
             }
             // A fork. The one entry, signed by its author, shows it to the other end.
@@ -255,7 +255,7 @@ impl NodeState {
     /// What was sent was taken, or not: then it is sent again once nothing of that log is in flight.
     fn span_decided(&mut self, id: LinkId, span: Span, head: Option<Head>) {
         if let Some(head) = head {
-            self.check_own_log(&span.log, &head);
+            self.check_own_log(id, &span.log, &head);
         }
         let end = self.logs.end(&span.log);
         let Some(link) = self.links.get_mut(id) else { return };

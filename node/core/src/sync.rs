@@ -341,7 +341,7 @@ impl NodeState {
     /// Takes note of where the other stands in one log.
     fn head_came(&mut self, id: LinkId, conversation: ConversationId, head: &Head, opening: bool) {
         let log = log_of(conversation, head);
-        self.check_own_log(&log, head);
+        self.check_own_log(id, &log, head);
         let Some(link) = self.links.get_mut(id) else { return };
         if head.floor_number > 0 {
             link.sync.floors.insert(log, (head.floor_number, head.floor_hash));

@@ -179,3 +179,25 @@ fn the_largest_numbers_of_the_coordinator_do_no_harm() {
     assert_eq!(stage.pcs[alice].notices().len(), 1);
     assert!(matches!(stage.pcs[alice].notices()[0], Notice::Announcement { .. }));
 }
+
+#[test]
+fn a_peers_word_alone_opens_no_epoch() {
+    let mut stage = Stage::new();
+    let alice = stage.pc(1, "alice");
+    let link = let_in(&mut stage, alice, "mallory", DAWN);
+    let descriptor = Descriptor::direct(user("alice"), user("mallory"));
+    let conversation = descriptor.id(&stage.realm()).unwrap();
+    let (device, epoch) = (stage.pcs[alice].device(), stage.pcs[alice].disk.epoch().unwrap());
+    let text =
+        lanchat_node_core::Command::SendText { to: user("mallory"), text: "hi".into(), reply_to: None };
+    for number in [9, 2, 3, 1] {
+        let list = [head(device, epoch, number, 0)];
+        say(&mut stage, alice, link, Frame::new(Kind::Heads, &heads(conversation, &list, true)).unwrap());
+        let ack = Acknowledge { conversation, heads: BoundedVec::first(list) };
+        say(&mut stage, alice, link, Frame::new(Kind::Acknowledge, &ack).unwrap());
+        stage.command(alice, text.clone());
+        stage.settle();
+    }
+    assert_eq!(stage.pcs[alice].disk.epoch(), Some(epoch));
+    assert!(stage.pcs[alice].notices().is_empty());
+}
