@@ -49,7 +49,7 @@ impl World {
                 self.trace.say(self.now, || format!("{at} dials {}", device.short()));
                 self.dial(at, dial, device, &endpoints, channel);
             }
-            Output::Persist { id, changes } => self.queue_job(at, Job::Write(id, changes)),
+            Output::Persist { id, changes } => self.queue_job(at, Job::Write(id, changes, self.now)),
             Output::Load { id, log, from, max_entries, max_bytes } => {
                 self.queue_job(at, Job::Read { id, log, from, max_entries, max_bytes });
             }
@@ -82,7 +82,7 @@ impl World {
         let now = self.now;
         let failing = self.pc(at).map_or(0, |pc| pc.failing);
         // What was asked for before the program knows of a failure rests on the same wrong belief: it fails too.
-        let behind = self.pc(at).is_some_and(|pc| now < pc.failure_told);
+        let told = self.pc(at).map_or(0, |pc| pc.failure_told);
         let fails = failing > 0 && self.rng.chance(failing);
         let written = self.rng.chance(50);
         let Some(pc) = self.pc_mut(at).filter(|pc| pc.run == run) else { return };
@@ -92,9 +92,9 @@ impl World {
                 let entries = pc.disk.load(&log, from, max_entries, max_bytes);
                 self.tell_of_disk(at, run, 0, Input::Loaded { id, entries });
             }
-            Job::Write(id, changes) if behind => self.fail_writes(at, run, (id, changes), false),
-            Job::Write(id, changes) if fails => self.fail_writes(at, run, (id, changes), written),
-            Job::Write(id, changes) => {
+            Job::Write(id, changes, asked) if asked < told => self.fail_writes(at, run, (id, changes), false),
+            Job::Write(id, changes, _) if fails => self.fail_writes(at, run, (id, changes), written),
+            Job::Write(id, changes, _) => {
                 self.commit(at, &changes);
                 let later = if self.rng.chance(10) { self.rng.below(30 * MS) } else { 0 };
                 self.tell_of_disk(at, run, later, Input::Stored { id });
@@ -118,7 +118,7 @@ impl World {
         let mut reads = Vec::new();
         for job in std::mem::take(&mut pc.jobs) {
             match job {
-                Job::Write(id, changes) => failed.push((id, changes)),
+                Job::Write(id, changes, _) => failed.push((id, changes)),
                 read @ Job::Read { .. } => reads.push(read),
             }
         }

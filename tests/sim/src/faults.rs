@@ -26,7 +26,7 @@ impl World {
         self.trace.mix(&[10, self.now, at as u64]);
         self.trace.say(self.now, || format!("pc {at} crashes, power {power}"));
         let writes = jobs.into_iter().filter_map(|job| match job {
-            Job::Write(_, changes) => Some(changes),
+            Job::Write(_, changes, _) => Some(changes),
             Job::Read { .. } => None,
         });
         let kept: Vec<_> = writes.take(usize::try_from(survives).unwrap_or(0)).collect();
@@ -45,7 +45,7 @@ impl World {
         pc.frozen_until = 0;
         let jobs = std::mem::take(&mut pc.jobs);
         for job in jobs {
-            if let Job::Write(_, changes) = job {
+            if let Job::Write(_, changes, _) = job {
                 self.commit(at, &changes);
             }
         }
@@ -171,7 +171,8 @@ impl World {
         self.crash(at, false);
         if let Some(pc) = self.pc_mut(at) {
             pc.disk.certificate = certificate;
-            if pc.expelled == expelled {
+            // A ban that was waiting behind the login holds all the same.
+            if pc.expelled == expelled && pc.standing != Standing::Banned {
                 pc.standing = Standing::Member;
             }
         }

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// Work for the disk, done in order.
 #[derive(Debug)]
 pub enum Job {
-    /// Write this.
-    Write(PersistId, Vec<Change>),
+    /// Write this; asked for at this moment.
+    Write(PersistId, Vec<Change>, u64),
     /// Read this.
     Read {
         /// Repeated in the answer.
