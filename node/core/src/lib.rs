@@ -29,6 +29,7 @@ mod sync;
 mod timers;
 mod trust;
 pub mod view;
+mod whole;
 mod writes;
 
 pub use boot::Boot;

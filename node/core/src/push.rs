@@ -163,6 +163,7 @@ impl NodeState {
                 self.pump(link);
             }
             Some(Purpose::End(log)) => self.log_end_read(log, entries),
+            Some(Purpose::Beginning { log, again }) => self.beginning_read(log, again, &entries),
             Some(Purpose::Fork(log)) => self.fork_read(log, entries),
             None => {}
         }

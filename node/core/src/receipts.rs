@@ -122,6 +122,7 @@ impl NodeState {
         let mut records = Vec::new();
         for (log, received) in newest {
             let before = self.receipts.own(&log, &self.me.device);
+            let received = received.max(before.received);
             records.extend(self.own_receipt(log, Receipt { received, ..before }));
         }
         records

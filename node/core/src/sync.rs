@@ -85,6 +85,8 @@ pub(crate) enum Purpose {
     Push { link: LinkId, log: LogId, from: u64 },
     /// To learn where the log ends.
     End(LogId),
+    /// To learn where the log begins; `again` after a failure that nobody could say the outcome of.
+    Beginning { log: LogId, again: bool },
     /// To find where an own log parts from what others hold of it.
     Fork(LogId),
 }

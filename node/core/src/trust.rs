@@ -147,6 +147,7 @@ impl NodeState {
         self.me.chain = renewed.chain.clone();
         self.peers.users.entry(self.me.user).or_default().root = Some(root);
         self.own_changed();
+        self.fetch_whole_logs();
         self.sign_in_again();
     }
 

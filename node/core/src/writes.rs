@@ -22,6 +22,8 @@ pub(crate) struct Write {
     pub(crate) answer: Option<(RequestId, Answer)>,
     /// An own log whose branch is moved aside, with the end that it has then.
     pub(crate) moved: Option<(LogId, LogEnd)>,
+    /// A log that is moved aside whole.
+    pub(crate) emptied: Option<LogId>,
     /// Changes that are tried again when the write fails.
     pub(crate) retry: Vec<Change>,
 }
@@ -36,6 +38,8 @@ pub(crate) struct Writes {
     retry: Vec<Change>,
     /// Logs of which something could not be taken, with the links that have to be asked for it again.
     owed: BTreeSet<(LinkId, LogId)>,
+    /// Logs that are to be moved aside whole, and could not be.
+    emptying: BTreeSet<LogId>,
     /// Receipts that are written again: nobody sends them a second time.
     receipts: Vec<(ReceiptRecord, SignedState)>,
 }
@@ -94,6 +98,9 @@ impl NodeState {
     fn committed(&mut self, write: Write) {
         if let Some((log, end)) = write.moved {
             self.branch_moved(log, Some(end));
+        }
+        if let Some(log) = write.emptied {
+            self.log_emptied(log);
         }
         if let Some((request, answer)) = write.answer {
             self.out.push_back(Output::Answer { request, result: Ok(answer) });
@@ -170,6 +177,10 @@ impl NodeState {
         if let Some((log, _)) = write.moved {
             self.branch_moved(log, None);
         }
+        if let Some(log) = write.emptied {
+            let end = ends.iter().find(|(other, _)| *other == log).map(|(_, end)| *end);
+            self.log_not_emptied(log, end);
+        }
         if let Some((request, _)) = write.answer {
             self.out.push_back(Output::Answer { request, result: Err(CommandError::Store(reason)) });
         }
@@ -193,7 +204,16 @@ impl NodeState {
         self.timers.set_once(Timer::StoreRetry, self.after(STORE_RETRY));
     }
 
+    /// A log could not be moved aside whole: it is tried again after a while.
+    pub(crate) fn empty_later(&mut self, log: LogId) {
+        self.writes.emptying.insert(log);
+        self.timers.set_once(Timer::StoreRetry, self.after(STORE_RETRY));
+    }
+
     pub(crate) fn retry_changes(&mut self) {
+        for log in std::mem::take(&mut self.writes.emptying) {
+            self.read_beginning(log, true);
+        }
         for (link, log) in std::mem::take(&mut self.writes.owed) {
             if self.links.get(link).is_some() {
                 self.tell_head(link, log);

@@ -12,7 +12,7 @@ mod stage;
 use lanchat_node_core::Command;
 use lanchat_node_core::output::{CommandError, Notice};
 use lanchat_proto::certificate::DeviceChain;
-use stage::Stage;
+use stage::{DiskMood, Stage};
 
 /// Alice with one PC, Bob with two, the second one endorsed by the first; everybody linked.
 fn three() -> (Stage, usize, usize, usize) {
@@ -152,6 +152,31 @@ fn an_endorsement_by_the_first_device_is_kept_and_believed() {
     };
     assert!(row(alice).endorsed && row(desk).endorsed);
     assert_eq!(stage.texts(laptop, alice, desk).len(), 2, "now it learns of the past too");
+}
+
+#[test]
+fn a_device_that_is_endorsed_later_gets_what_was_said_before_it_came() {
+    for mood in [DiskMood::Fine, DiskMood::Failing { written: false }, DiskMood::Blind] {
+        let (mut stage, alice, desk, laptop) = newcomer();
+        stage.says(alice, desk, "since then");
+        stage.settle();
+        assert_eq!(stage.texts(laptop, alice, desk), ["since then"]);
+        let mut all = stage.texts(desk, alice, desk);
+        stage.set_mood(laptop, mood);
+        let device = stage.pcs[laptop].device();
+        stage.command(desk, Command::Endorse { device });
+        stage.run(stage::TICK * 20);
+        stage.set_mood(laptop, DiskMood::Fine);
+        stage.seconds(5);
+        assert_eq!(stage.texts(laptop, alice, desk), all, "{mood:?}");
+        all.push("and on".to_owned());
+        let request = stage.says(alice, desk, "and on");
+        stage.settle();
+        assert_eq!(stage.texts(laptop, alice, desk), all);
+        assert!(stage.delivered(alice, request));
+        let told = stage.pcs[laptop].messages().len();
+        assert_eq!(told, all.len(), "each told once");
+    }
 }
 
 #[test]
