@@ -59,8 +59,10 @@ pub const MAX_SNAPSHOT: usize = 200_000;
 
 /// Frames of entries on a link that are not acknowledged yet, those being read from disk included.
 pub const BATCHES_IN_FLIGHT: usize = 4;
-/// Times that a log may make no progress on a link before nothing more of it is sent there.
+/// Times in a row that a log may make no progress on a link before nothing more of it is sent there for [`UNSTICK`].
 pub const MAX_STUCK: u8 = 2;
+/// Wait after which entries that were not taken are offered again.
+pub const UNSTICK: Duration = Duration::from_secs(5);
 /// Bytes of digests in one frame.
 pub const DIGEST_BYTES: usize = 96 * 1024;
 /// Earliest moment at which another's entry is passed on.

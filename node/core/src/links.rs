@@ -313,7 +313,7 @@ impl NodeState {
 
     pub(crate) fn link_gone(&mut self, id: LinkId) {
         let Some(link) = self.links.all.remove(&id) else { return };
-        for timer in [Timer::Hello(id), Timer::Beat(id), Timer::Probe(id)] {
+        for timer in [Timer::Hello(id), Timer::Beat(id), Timer::Probe(id), Timer::Unstick(id)] {
             self.timers.cancel(timer);
         }
         self.loads.forget_link(id);

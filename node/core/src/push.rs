@@ -5,7 +5,7 @@
 //! endorsed gets nothing from before it came. The rules: `docs/protocol.md#sync`.
 
 use crate::boot::{LinkId, LoadId};
-use crate::limits::{BATCHES_IN_FLIGHT, MAX_STUCK, PASS_ON_MAX, PASS_ON_MIN};
+use crate::limits::{BATCHES_IN_FLIGHT, MAX_STUCK, PASS_ON_MAX, PASS_ON_MIN, UNSTICK};
 use crate::output::Output;
 use crate::state::NodeState;
 use crate::sync::{Cursor, Purpose, Span};
@@ -16,6 +16,9 @@ use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::ids::{ConversationId, EntryHash, LogId};
 use lanchat_proto::limits::{MAX_BATCH, MAX_BATCH_BYTES};
 use lanchat_proto::wire::link::{Acknowledge, Entries, Head, Heads};
+
+/// In place of a count of tries: a fork or a damaged entry, which no further try mends.
+const GIVEN_UP: u8 = u8::MAX;
 
 impl NodeState {
     /// Entries of one log are on disk: they go on their way.
@@ -119,7 +122,7 @@ impl NodeState {
                 let stuck = cursor.stuck;
                 *cursor = Cursor { stuck, ..Cursor::at(end.number.saturating_sub(1), EntryHash::NONE) };
                 if log.device == self.me.device && stuck < MAX_STUCK {
-                    cursor.stuck = MAX_STUCK;
+                    cursor.stuck = GIVEN_UP;
                     sync.todo.remove(&log);
                     self.look_for_fork(id, &log);
                     continue;
@@ -206,13 +209,13 @@ impl NodeState {
                 return;
             }
             // Damaged on disk: nothing of this log leaves here until it was mended.
-            cursor.stuck = MAX_STUCK;
+            cursor.stuck = GIVEN_UP;
             return;
         };
         let (number, previous) = (first.header.number, first.header.previous);
         let settled = cursor.sent == cursor.acked && cursor.hash != EntryHash::NONE;
         if settled && cursor.acked.checked_add(1) == Some(number) && previous != cursor.hash {
-            cursor.stuck = MAX_STUCK;
+            cursor.stuck = GIVEN_UP;
             if log.device == self.me.device {
                 // This copy may be old, and have been written to since.
                 self.look_for_fork(id, &log);
@@ -265,7 +268,7 @@ impl NodeState {
         let (number, hash) = head.map_or((cursor.acked, cursor.hash), |head| (head.number, head.hash));
         let forked = number == end.number && hash != end.hash;
         if number >= span.to {
-            cursor.stuck = if forked { MAX_STUCK } else { 0 };
+            cursor.stuck = if forked { GIVEN_UP } else { 0 };
             if number >= cursor.acked {
                 (cursor.acked, cursor.hash) = (number, hash);
             }
@@ -276,9 +279,27 @@ impl NodeState {
         }
         if cursor.rewinding && !more {
             cursor.rewinding = false;
-            cursor.stuck = if number >= span.from { 0 } else { cursor.stuck.saturating_add(1) };
+            cursor.stuck =
+                if number >= span.from { 0 } else { cursor.stuck.saturating_add(1).min(GIVEN_UP - 1) };
             cursor.sent = cursor.acked;
         }
+        let waits = (MAX_STUCK..GIVEN_UP).contains(&cursor.stuck);
         link.sync.todo.insert(span.log);
+        if waits {
+            self.timers.set_once(Timer::Unstick(id), self.after(UNSTICK));
+        }
+    }
+
+    /// What was not taken for a while is offered again: the other end's disk may have recovered unnoticed.
+    pub(crate) fn unstick(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let sync = &mut link.sync;
+        for (log, cursor) in &mut sync.cursors {
+            if (MAX_STUCK..GIVEN_UP).contains(&cursor.stuck) {
+                cursor.stuck = 0;
+                sync.todo.insert(*log);
+            }
+        }
+        self.pump(id);
     }
 }

@@ -187,6 +187,7 @@ impl NodeState {
                 Timer::PassOn(conversation) => self.pass_on(&conversation),
                 Timer::StoreRetry => self.retry_changes(),
                 Timer::LogEnd(log) => self.read_log_end(log),
+                Timer::Unstick(link) => self.unstick(link),
             }
         }
     }

@@ -36,6 +36,8 @@ pub(crate) enum Timer {
     StoreRetry,
     /// The end of a log is read again.
     LogEnd(LogId),
+    /// What a link's other end did not take is offered again.
+    Unstick(LinkId),
 }
 
 impl Timer {
@@ -54,6 +56,7 @@ impl Timer {
             Self::PassOn(_) => "pass entries on",
             Self::StoreRetry => "store retry",
             Self::LogEnd(_) => "log end",
+            Self::Unstick(_) => "offer again",
         }
     }
 }
