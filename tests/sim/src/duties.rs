@@ -49,7 +49,10 @@ impl World {
                 self.trace.say(self.now, || format!("{at} dials {}", device.short()));
                 self.dial(at, dial, device, &endpoints, channel);
             }
-            Output::Persist { id, changes } => self.queue_job(at, Job::Write(id, changes, self.now)),
+            Output::Persist { id, changes } => {
+                let heard = self.pc(at).map_or(0, |pc| pc.failures_heard);
+                self.queue_job(at, Job::Write(id, changes, heard));
+            }
             Output::Load { id, log, from, max_entries, max_bytes } => {
                 self.queue_job(at, Job::Read { id, log, from, max_entries, max_bytes });
             }
@@ -82,7 +85,7 @@ impl World {
         let now = self.now;
         let failing = self.pc(at).map_or(0, |pc| pc.failing);
         // What was asked for before the program knows of a failure rests on the same wrong belief: it fails too.
-        let told = self.pc(at).map_or(0, |pc| pc.failure_told);
+        let failures = self.pc(at).map_or(0, |pc| pc.failures);
         let fails = failing > 0 && self.rng.chance(failing);
         let written = self.rng.chance(50);
         let Some(pc) = self.pc_mut(at).filter(|pc| pc.run == run) else { return };
@@ -92,7 +95,9 @@ impl World {
                 let entries = pc.disk.load(&log, from, max_entries, max_bytes);
                 self.tell_of_disk(at, run, 0, Input::Loaded { id, entries });
             }
-            Job::Write(id, changes, asked) if asked < told => self.fail_writes(at, run, (id, changes), false),
+            Job::Write(id, changes, heard) if heard < failures => {
+                self.fail_writes(at, run, (id, changes), false)
+            }
             Job::Write(id, changes, _) if fails => self.fail_writes(at, run, (id, changes), written),
             Job::Write(id, changes, _) => {
                 self.commit(at, &changes);
@@ -123,6 +128,7 @@ impl World {
             }
         }
         pc.jobs.extend(reads);
+        pc.failures += failed.len() as u64;
         let outcomes: Vec<Input> = failed
             .into_iter()
             .map(|(id, changes)| Input::StoreFailed {
@@ -133,9 +139,6 @@ impl World {
             .collect();
         for input in outcomes {
             self.tell_of_disk(at, run, 0, input);
-        }
-        if let Some(pc) = self.pc_mut(at) {
-            pc.failure_told = pc.disk_told;
         }
     }
 

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// Work for the disk, done in order.
 #[derive(Debug)]
 pub enum Job {
-    /// Write this; asked for at this moment.
+    /// Write this; asked for when the program knew of so many failures.
     Write(PersistId, Vec<Change>, u64),
     /// Read this.
     Read {
@@ -63,8 +63,10 @@ pub struct Pc {
     pub jobs: VecDeque<Job>,
     /// When the newest outcome of a job reaches the program.
     pub disk_told: Micros,
-    /// When the newest failure reaches the program.
-    pub failure_told: Micros,
+    /// Writes of this run that failed.
+    pub failures: u64,
+    /// Those of them that the program knows of.
+    pub failures_heard: u64,
     /// How many writes in a hundred fail now.
     pub failing: u64,
     /// Nothing happens on it before this moment.
@@ -103,7 +105,8 @@ impl Pc {
             backup: None,
             jobs: VecDeque::new(),
             disk_told: 0,
-            failure_told: 0,
+            failures: 0,
+            failures_heard: 0,
             failing: 0,
             frozen_until: 0,
             timer: None,

@@ -236,6 +236,7 @@ impl World {
         let Some(pc) = self.pc_mut(at).filter(|pc| pc.run == run) else { return };
         let clock = pc.clock.now(now);
         let Some(core) = pc.core.as_mut() else { return };
+        pc.failures_heard += u64::from(matches!(input, Input::StoreFailed { .. }));
         core.handle_input(input, clock);
         self.pump(at);
     }
@@ -294,7 +295,7 @@ impl World {
         pc.clock.started = now;
         pc.jobs.clear();
         pc.told.clear();
-        pc.failure_told = 0;
+        (pc.failures, pc.failures_heard) = (0, 0);
         pc.timer = None;
         let boot = pc.boot(realm, coordinator, seed, now);
         let clock = pc.clock.now(now);
