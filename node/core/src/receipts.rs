@@ -24,6 +24,14 @@ struct Slot {
     signed: SignedState,
 }
 
+impl Slot {
+    /// Whether a word of the same device for the same log cannot replace this one, and says something else.
+    fn outranks(&self, word: &ReceiptRecord) -> bool {
+        let same = self.record.counter == word.counter && self.record.receipt == word.receipt;
+        self.record.counter >= word.counter && !same
+    }
+}
+
 /// All receipts.
 #[derive(Clone, Default)]
 pub(crate) struct Receipts {
@@ -93,6 +101,9 @@ fn digest<'a>(slots: impl Iterator<Item = &'a Slot>) -> [u8; 16] {
         hasher.update(&STATE_RECEIPT.to_le_bytes());
         hasher.update(&slot.record.log.key());
         hasher.update(&slot.record.counter.to_le_bytes());
+        // A device that went back in time may have used one counter for two words.
+        hasher.update(&slot.record.receipt.received.to_le_bytes());
+        hasher.update(&slot.record.receipt.read.to_le_bytes());
     }
     let mut bytes = [0; 16];
     hasher.finalize_xof().fill(&mut bytes);
@@ -263,7 +274,7 @@ impl NodeState {
         let Some(peer) = self.user_of_link(link) else { return };
         let device = self.links.get(link).map(|link| link.device);
         let mut receipts: Vec<(ReceiptRecord, SignedState)> = Vec::new();
-        // Newer words of the sender than those it sent: it went back in time, and has to know which counters it used.
+        // Words of the sender that its own do not replace: it went back in time, and has to know which counters it used.
         let mut behind = Vec::new();
         for signed in &states.records {
             let Ok(record) = ReceiptRecord::open(signed, &self.me.realm) else { continue };
@@ -273,7 +284,7 @@ impl NodeState {
             }
             let stored = self.receipts.get(&record.log, &record.reader);
             if device == Some(record.reader)
-                && let Some(slot) = stored.filter(|slot| slot.record.counter > record.counter)
+                && let Some(slot) = stored.filter(|slot| slot.outranks(&record))
             {
                 behind.push(slot.signed.clone());
             }
@@ -297,7 +308,8 @@ impl NodeState {
     /// with a counter that replaces it.
     fn own_record_came(&mut self, record: &ReceiptRecord) -> Option<(ReceiptRecord, SignedState)> {
         let used = self.receipts.counters.get(&record.log).copied().unwrap_or(0);
-        if record.counter <= used {
+        // The counter in use itself may stand for another word, given before.
+        if record.counter < used {
             return None;
         }
         self.receipts.counters.insert(record.log, record.counter);

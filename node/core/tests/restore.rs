@@ -241,3 +241,31 @@ fn receipts_of_an_old_copy_with_a_slow_clock_count_again() {
     stage.settle();
     assert!(stage.delivered(alice, request));
 }
+
+#[test]
+fn a_counter_that_an_old_copy_uses_again_does_not_hide_its_receipt() {
+    let (mut stage, alice, bob) = two();
+    // A last stamp far ahead: every copy of this data counts on from there, whatever the time is.
+    stage.crash(bob);
+    stage.pcs[bob].skew = 3_600_000;
+    stage.start(bob);
+    stage.connect(alice, bob);
+    stage.settle();
+    says_all(&mut stage, bob, alice, &["from the future"]);
+    stage.crash(bob);
+    stage.pcs[bob].skew = 0;
+    let copy = stage.pcs[bob].disk.clone();
+    stage.start(bob);
+    stage.connect(alice, bob);
+    stage.settle();
+    says_all(&mut stage, alice, bob, &["1"]);
+    stage.crash(bob);
+    stage.pcs[bob].disk = copy;
+    let request = stage.says(alice, bob, "2");
+    stage.settle();
+    stage.start(bob);
+    stage.connect(alice, bob);
+    stage.settle();
+    assert_eq!(stage.texts(bob, alice, bob).len(), 3);
+    assert!(stage.delivered(alice, request));
+}
