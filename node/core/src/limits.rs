@@ -44,8 +44,11 @@ pub const SESSION_RETRY_MIN: Duration = Duration::from_millis(300);
 pub const SESSION_RETRY: Duration = Duration::from_secs(1);
 /// Longest wait between two tries of the coordinator.
 pub const SESSION_RETRY_MAX: Duration = Duration::from_secs(5);
-/// Wait between two tries of the coordinator while the account is banned.
+/// Wait between two tries of the coordinator while the account is banned or a copy of this device is on.
 pub const BANNED_RETRY: Duration = Duration::from_secs(60);
+/// Wait after the first time that the coordinator says that a copy of this device is on: longer than `LINK_SUSPECT`, so
+/// that a run of this device that has crashed does not count any more.
+pub const COPY_RETRY: Duration = Duration::from_secs(10);
 /// Time that the coordinator has for its welcome, and again for the answer to a sign-in.
 pub const SIGN_IN_DEADLINE: Duration = Duration::from_secs(10);
 /// Time that the coordinator has for the answer to a request. Later it has timed out.

@@ -5,7 +5,9 @@
 //! `directory`, requests of the user in `requests`. The rules: `docs/protocol.md#coordinator`.
 
 use crate::boot::{Channel, CoordinatorPin, DialId, LinkId, RequestId};
-use crate::limits::{BANNED_RETRY, SESSION_RETRY, SESSION_RETRY_MAX, SESSION_RETRY_MIN, SIGN_IN_DEADLINE};
+use crate::limits::{
+    BANNED_RETRY, COPY_RETRY, SESSION_RETRY, SESSION_RETRY_MAX, SESSION_RETRY_MIN, SIGN_IN_DEADLINE,
+};
 use crate::output::{Change, Event, Notice, Output};
 use crate::state::NodeState;
 use crate::timers::Timer;
@@ -451,16 +453,18 @@ impl NodeState {
             return Some(());
         }
         match refusal {
-            Refusal::Revoked | Refusal::BadCertificate | Refusal::Cloned | Refusal::DeviceTaken => {
+            Refusal::Revoked | Refusal::BadCertificate | Refusal::DeviceTaken => {
                 self.out.push_back(Output::Close { link, after_flush: false });
                 let was_on = self.session.is_on();
                 self.end_session(None, CoordinatorState::Refused(refusal), was_on);
                 self.notice(Notice::SignedOut(refusal));
                 Some(())
             }
-            Refusal::Banned => {
+            Refusal::Banned | Refusal::Cloned => {
                 let news = self.session.state != CoordinatorState::Refused(refusal);
-                self.refuse_for_now(link, refusal);
+                // The copy may be this device's own run before a crash, of which the coordinator has not heard the end.
+                let wait = if news && refusal == Refusal::Cloned { COPY_RETRY } else { BANNED_RETRY };
+                self.refuse_for(link, refusal, wait);
                 if news {
                     self.notice(Notice::SignedOut(refusal));
                 }
@@ -475,9 +479,13 @@ impl NodeState {
     }
 
     fn refuse_for_now(&mut self, link: LinkId, refusal: Refusal) {
+        self.refuse_for(link, refusal, BANNED_RETRY);
+    }
+
+    fn refuse_for(&mut self, link: LinkId, refusal: Refusal, wait: Duration) {
         self.out.push_back(Output::Close { link, after_flush: false });
         let was_on = self.session.is_on();
-        self.end_session(Some(BANNED_RETRY), CoordinatorState::Refused(refusal), was_on);
+        self.end_session(Some(wait), CoordinatorState::Refused(refusal), was_on);
     }
 
     /// Heartbeats of our own, as on links.

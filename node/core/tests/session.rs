@@ -91,7 +91,7 @@ fn only_the_pinned_organisation_is_believed() {
 
 #[test]
 fn whoever_has_to_log_in_again_does_not_knock_any_more() {
-    for refusal in [Refusal::Revoked, Refusal::BadCertificate, Refusal::Cloned] {
+    for refusal in [Refusal::Revoked, Refusal::BadCertificate] {
         let (mut stage, alice) = one();
         stage.coordinator.refuse = Some(refusal);
         stage.start_in_office(alice);
@@ -113,6 +113,28 @@ fn a_ban_is_asked_about_once_a_minute_and_told_once() {
     stage.coordinator.refuse = None;
     stage.seconds(61);
     assert_eq!(state(&stage, alice), CoordinatorState::Connected);
+}
+
+#[test]
+fn a_device_taken_for_a_copy_of_its_own_crashed_run_gets_in_soon() {
+    let (mut stage, alice) = one();
+    stage.coordinator.refuse = Some(Refusal::Cloned);
+    stage.start_in_office(alice);
+    stage.settle();
+    assert_eq!(state(&stage, alice), CoordinatorState::Refused(Refusal::Cloned));
+    stage.coordinator.refuse = None;
+    stage.seconds(11);
+    assert_eq!(state(&stage, alice), CoordinatorState::Connected);
+}
+
+#[test]
+fn while_a_copy_is_on_a_device_asks_once_a_minute_and_tells_it_once() {
+    let (mut stage, alice) = one();
+    stage.coordinator.refuse = Some(Refusal::Cloned);
+    stage.start_in_office(alice);
+    stage.seconds(200);
+    assert_eq!(stage.pcs[alice].notices(), [Notice::SignedOut(Refusal::Cloned)]);
+    assert_eq!(stage.coordinator.sign_ins.len(), 5);
 }
 
 #[test]
