@@ -294,11 +294,22 @@ impl Node {
     /// The messages of a conversation, oldest first.
     #[must_use]
     pub fn history(&self, to: &str) -> Vec<Value> {
-        let history = self.cli(&["history", to, "--limit", "100000", "--json"]);
-        if history.code != 0 {
-            return Vec::new();
+        let mut all: Vec<Value> = Vec::new();
+        loop {
+            let before = all.first().map(|row| text(row, "id"));
+            let mut args = vec!["history", to, "--limit", "1000", "--json"];
+            args.extend(before.iter().flat_map(|id| ["--before", id]));
+            let page = self.cli(&args);
+            if page.code != 0 {
+                return Vec::new();
+            }
+            let rows = page.json().as_array().cloned().unwrap_or_default();
+            let last = rows.len() < 1000;
+            all.splice(0..0, rows);
+            if last {
+                return all;
+            }
         }
-        history.json().as_array().cloned().unwrap_or_default()
     }
 
     /// The texts of a conversation, oldest first.
