@@ -191,6 +191,10 @@ kinds! {
     Revocations = 0x010a,
     /// A renewed certificate: `Renewed`.
     Renewed = 0x010b,
+    /// Asks the other end to dial the sender and to tell what happened; on both channels: `DialMe`.
+    DialMe = 0x010c,
+    /// What happened: `DialledYou`.
+    DialledYou = 0x010d,
 
     // Node to coordinator, 0x02xx: `wire::coordinator`.
     /// First frame of the coordinator: `Welcome`.
@@ -239,6 +243,14 @@ kinds! {
     FindUsers = 0x0216,
     /// Accounts found: `FoundUsers`.
     FoundUsers = 0x0217,
+    /// Asks for an introduction to a device: `Introduce`.
+    Introduce = 0x0218,
+    /// What became of it: `Introduction`.
+    Introduction = 0x0219,
+    /// A device wants to be dialled: `Knock`.
+    Knock = 0x021a,
+    /// Circuits are carried for this device: `RelayTerms`.
+    RelayTerms = 0x021b,
 }
 
 #[cfg(test)]

@@ -76,6 +76,8 @@ pub const MAX_NOTE: usize = 256;
 pub const MAX_AVATAR: usize = 64 * 1024;
 /// Addresses that a device may tell, and that are handed out for one. Further ones are left out.
 pub const MAX_ENDPOINTS: usize = 16;
+/// Ports of the own that a device may ask another to dial. More are refused.
+pub const MAX_TRIED_PORTS: usize = 4;
 /// Devices of one user. A further sign-in is refused until one is logged out.
 pub const MAX_DEVICES: usize = 16;
 /// Users of one organisation. A further registration is refused.

@@ -2,6 +2,7 @@
 
 pub mod coordinator;
 pub mod link;
+pub mod reach;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

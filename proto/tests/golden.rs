@@ -21,7 +21,7 @@ use lanchat_proto::signed::{Labelled, SecretKey, Signed};
 use lanchat_proto::state::{Receipt, ReceiptRecord, StateRecord};
 use lanchat_proto::time::{Hlc, Wall};
 use lanchat_proto::wire::coordinator as c;
-use lanchat_proto::wire::{Endpoint, link};
+use lanchat_proto::wire::{Endpoint, link, reach};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -341,6 +341,26 @@ fn presence_frame(kind: Kind) -> Option<Vec<Line>> {
     })
 }
 
+fn reach_frame(kind: Kind) -> Option<Vec<Line>> {
+    let (request, device) = (REQUEST, cast::bob().public());
+    Some(match kind {
+        Kind::Introduce => frame(kind, &reach::Introduce { request, device, way: reach::Way::Circuit }),
+        Kind::Introduction => {
+            let outcome = reach::Introduced::Yes;
+            frame(kind, &reach::Introduction { request, outcome, wait_ms: 500 })
+        }
+        Kind::Knock => frame(kind, &reach::Knock { device: online() }),
+        Kind::RelayTerms => frame(kind, &reach::RelayTerms { per_user: 2_000_000, total: 20_000_000 }),
+        Kind::DialMe => frame(kind, &reach::DialMe { request, ports: list(&[7420]) }),
+        Kind::DialledYou => {
+            let outcome = reach::Dialled::Reached;
+            let ports = list(&[reach::DialledPort { port: 7420, outcome }]);
+            frame(kind, &reach::DialledYou { request, ports })
+        }
+        _ => return None,
+    })
+}
+
 /// What is signed, the label, and the signature over both.
 fn signed<T: Labelled>(value: &T, key: &SecretKey) -> Vec<Line> {
     let bytes = lanchat_proto::codec::encode(value).unwrap();
@@ -425,6 +445,7 @@ fn every_frame_and_signed_object_is_as_it_was() {
     let mut expected = objects();
     for kind in Kind::ALL {
         let lines = link_frame(*kind).or_else(|| account_frame(*kind)).or_else(|| presence_frame(*kind));
+        let lines = lines.or_else(|| reach_frame(*kind));
         let lines = lines.unwrap_or_else(|| panic!("{kind:?} has no example in tests/golden.rs"));
         expected.insert(format!("frame-{:04x}-{kind:?}", kind.number()), lines);
     }
@@ -455,5 +476,9 @@ fn unknown_roles_and_presences_are_read_as_the_plainest() {
     assert_eq!(decode::<Role>(&encode(&7_u32).unwrap(), 4), Ok(Role::Member));
     assert_eq!(decode::<c::Presence>(&encode(&7_u32).unwrap(), 4), Ok(c::Presence::Online));
     assert_eq!(c::Refusal::from_number(999), c::Refusal::Other);
+    let later = encode(&9_u32).unwrap();
+    assert_eq!(decode::<reach::Way>(&later, 4), Ok(reach::Way::Unknown));
+    assert_eq!(decode::<reach::Introduced>(&later, 4), Ok(reach::Introduced::No));
+    assert_eq!(decode::<reach::Dialled>(&later, 4), Ok(reach::Dialled::NotTried));
     assert_eq!(Wall::default(), Wall(0));
 }

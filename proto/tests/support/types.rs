@@ -5,7 +5,7 @@ use lanchat_proto::entry::{Descriptor, Header, NudgeBody, OpenBody, TextBody, Wi
 use lanchat_proto::frame::Kind;
 use lanchat_proto::signed::Signed;
 use lanchat_proto::state::{Receipt, SignedState, StateRecord};
-use lanchat_proto::wire::{coordinator, link};
+use lanchat_proto::wire::{coordinator, link, reach};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -30,6 +30,8 @@ pub fn payload(kind: Kind, v: &mut impl Visit) {
         Kind::States => v.visit::<link::States>(name),
         Kind::Revocations => v.visit::<link::Revocations>(name),
         Kind::Renewed => v.visit::<link::Renewed>(name),
+        Kind::DialMe => v.visit::<reach::DialMe>(name),
+        Kind::DialledYou => v.visit::<reach::DialledYou>(name),
         Kind::Welcome => v.visit::<coordinator::Welcome>(name),
         Kind::AskSalt => v.visit::<coordinator::AskSalt>(name),
         Kind::Salt => v.visit::<coordinator::Salt>(name),
@@ -53,6 +55,10 @@ pub fn payload(kind: Kind, v: &mut impl Visit) {
         Kind::Announcement => v.visit::<coordinator::Announcement>(name),
         Kind::FindUsers => v.visit::<coordinator::FindUsers>(name),
         Kind::FoundUsers => v.visit::<coordinator::FoundUsers>(name),
+        Kind::Introduce => v.visit::<reach::Introduce>(name),
+        Kind::Introduction => v.visit::<reach::Introduction>(name),
+        Kind::Knock => v.visit::<reach::Knock>(name),
+        Kind::RelayTerms => v.visit::<reach::RelayTerms>(name),
     }
 }
 
