@@ -1,71 +1,88 @@
-//! Dials under way: which addresses are being tried, and when a dial has come to nothing. Pure.
+//! Dials under way: which address is tried when, and when a dial has come to nothing. Pure.
 //!
-//! Keeps true: each dial that was started ends by exactly one of `done` and one failure. A known device is one dial of all its
-//! addresses; when another device answers at one of them (an address that was given away again), the rest are tried without it.
-//! An unknown device is tried address by address, each a little after the one before, and the first that answers counts.
+//! Keeps true: each dial that was started ends by exactly one of `done` and one failure. Addresses are tried one by one in the
+//! order given, [`STAGGER`] apart, and at once when all before have failed, so that the caller's order decides and not chance;
+//! the first that answers with the right key counts. Another device at an address (one that was given away again) is
+//! noted and does not spoil the rest. Attempts under way are bounded; those of further dials wait for their turn.
 
 use crate::address::peer_of;
 use crate::api::{Channel, DialFailure, DialId, DialTarget};
-use crate::limits::{MAX_DIAL_ADDRESSES, MAX_DIALS};
+use crate::limits::{MAX_ATTEMPTS, MAX_DIAL_ADDRESSES, MAX_DIALS, STAGGER};
 use lanchat_proto::ids::DeviceId;
 use lanchat_proto::wire::Endpoint;
 use libp2p::PeerId;
 use libp2p::swarm::ConnectionId;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use tokio::time::Instant;
+
+/// What sums a dial up when no address had anything particular to say.
+pub(crate) const NO_ANSWER: &str = "no address answered";
 
 /// The dials under way.
 pub(crate) struct Dials {
     own: DeviceId,
     dials: BTreeMap<DialId, Dial>,
-    connections: BTreeMap<ConnectionId, DialId>,
+    /// When the next address of a dial is due.
+    due: BTreeSet<(Instant, DialId)>,
+    connections: BTreeMap<ConnectionId, (DialId, Endpoint)>,
 }
 
 struct Dial {
     peer: Option<PeerId>,
     channel: Channel,
-    /// Known device: addresses not yet found to be another's. Unknown: addresses not yet tried.
+    /// Addresses not yet tried.
     left: VecDeque<Endpoint>,
+    /// When the first of them is to be tried, if no attempt fails before.
+    due: Instant,
     attempts: Vec<(Endpoint, String)>,
     /// Where another device answered.
     impostor: Option<Endpoint>,
+    reason: String,
     running: usize,
     /// The connection that answered.
     winner: Option<ConnectionId>,
 }
 
 /// One call to the swarm.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Attempt {
     dial: DialId,
     /// Who must answer.
     pub(crate) peer: Option<PeerId>,
-    /// Where; one address when anybody may answer.
-    pub(crate) endpoints: Vec<Endpoint>,
+    /// Where.
+    pub(crate) endpoint: Endpoint,
 }
 
-/// What is to be done next.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    Nothing,
-    Dial(Attempt),
-    Failed(DialFailure),
+/// How an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failed {
+    /// What happened at this address.
+    pub(crate) what: String,
+    /// What it says of the dial; [`NO_ANSWER`] if nothing particular.
+    pub(crate) reason: String,
+    /// Another device answered than the one that was dialled.
+    pub(crate) impostor: bool,
+}
+
+impl Failed {
+    /// An address that says as much about the dial as about itself.
+    pub(crate) fn because(reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self { what: reason.clone(), reason, impostor: false }
+    }
 }
 
 impl Dials {
     /// None yet.
     pub(crate) fn new(own: DeviceId) -> Self {
-        Self { own, dials: BTreeMap::new(), connections: BTreeMap::new() }
+        Self { own, dials: BTreeMap::new(), due: BTreeSet::new(), connections: BTreeMap::new() }
     }
 
-    /// Begins a dial.
-    pub(crate) fn start(&mut self, dial: DialId, target: DialTarget) -> Step {
+    /// Begins a dial, or says why not. Its first address is due at once.
+    pub(crate) fn start(&mut self, dial: DialId, target: DialTarget, now: Instant) -> Option<DialFailure> {
         let failed = |reason: &str| {
-            Step::Failed(DialFailure {
-                dial,
-                attempts: Vec::new(),
-                impostor: None,
-                reason: reason.to_owned(),
-            })
+            let reason = reason.to_owned();
+            Some(DialFailure { dial, attempts: Vec::new(), impostor: None, reason })
         };
         if self.dials.contains_key(&dial) || self.dials.len() >= MAX_DIALS {
             return failed("too many dials under way");
@@ -91,103 +108,108 @@ impl Dials {
             peer,
             channel: target.channel,
             left,
+            due: now,
             attempts: Vec::new(),
             impostor: None,
+            reason: NO_ANSWER.to_owned(),
             running: 0,
             winner: None,
         };
-        self.dials.entry(dial).or_insert(state).next(dial)
+        self.dials.insert(dial, state);
+        self.due.insert((now, dial));
+        None
+    }
+
+    /// The next attempt that is due, whoever has waited longest first.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Attempt> {
+        loop {
+            let (at, id) = *self.due.first().filter(|(at, _)| *at <= now)?;
+            if self.connections.len() >= MAX_ATTEMPTS {
+                return None;
+            }
+            self.due.remove(&(at, id));
+            let Some(dial) = self.dials.get_mut(&id) else { continue };
+            let Some(endpoint) = dial.left.pop_front() else { continue };
+            if !dial.left.is_empty() {
+                dial.due = now + STAGGER;
+                self.due.insert((dial.due, id));
+            }
+            return Some(Attempt { dial: id, peer: dial.peer, endpoint });
+        }
+    }
+
+    /// When [`Self::next`] has something again, if nothing happens before.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let (at, _) = self.due.first()?;
+        // With all places taken, the end of an attempt comes first.
+        (self.connections.len() < MAX_ATTEMPTS).then_some(*at)
     }
 
     /// An attempt runs as this connection.
     pub(crate) fn running(&mut self, connection: ConnectionId, attempt: &Attempt) {
         if let Some(dial) = self.dials.get_mut(&attempt.dial) {
             dial.running += 1;
-            self.connections.insert(connection, attempt.dial);
+            self.connections.insert(connection, (attempt.dial, attempt.endpoint));
         }
     }
 
     /// This connection was established. `None` when it is not wanted (any more).
     pub(crate) fn connected(&mut self, connection: ConnectionId) -> Option<(DialId, Channel)> {
-        let id = *self.connections.get(&connection)?;
+        let (id, _) = *self.connections.get(&connection)?;
         let dial = self.dials.get_mut(&id)?;
         if *dial.winner.get_or_insert(connection) != connection {
             return None;
         }
+        self.due.remove(&(dial.due, id));
         Some((id, dial.channel))
     }
 
     /// The stream on this connection is open: its dial is done.
     pub(crate) fn done(&mut self, connection: ConnectionId) {
-        if let Some(dial) = self.connections.remove(&connection) {
-            self.dials.remove(&dial);
+        if let Some((id, _)) = self.connections.remove(&connection) {
+            self.remove(id);
         }
     }
 
-    /// This connection failed, before or after it was established.
+    /// This connection failed, before or after it was established. The failure of its dial, if that was the last hope.
     pub(crate) fn failed(
         &mut self,
         connection: ConnectionId,
-        attempts: Vec<(Endpoint, String)>,
-        wrong: Option<Endpoint>,
-        reason: String,
-    ) -> Step {
-        let Some(id) = self.connections.remove(&connection) else { return Step::Nothing };
-        let Some(dial) = self.dials.get_mut(&id) else { return Step::Nothing };
+        failed: Failed,
+        now: Instant,
+    ) -> Option<DialFailure> {
+        let (id, endpoint) = self.connections.remove(&connection)?;
+        let dial = self.dials.get_mut(&id)?;
         dial.running = dial.running.saturating_sub(1);
-        dial.attempts.extend(attempts);
-        dial.impostor = wrong.or(dial.impostor);
         let won = dial.winner == Some(connection);
         if dial.winner.is_some() && !won {
             // Another address has answered; this one does not matter.
-            return Step::Nothing;
+            return None;
         }
-        let again = match wrong {
-            Some(wrong) if dial.peer.is_some() => {
-                let before = dial.left.len();
-                dial.left.retain(|endpoint| *endpoint != wrong);
-                dial.left.len() < before
-            }
-            _ => dial.peer.is_none() && !won,
-        };
-        if again && !dial.left.is_empty() {
-            return dial.next(id);
+        dial.attempts.push((endpoint, failed.what));
+        if failed.impostor {
+            dial.impostor = Some(endpoint);
         }
-        if dial.running > 0 && !won {
-            return Step::Nothing;
+        if failed.reason != NO_ANSWER {
+            dial.reason = failed.reason;
         }
-        let (attempts, impostor) =
-            self.dials.remove(&id).map(|dial| (dial.attempts, dial.impostor)).unwrap_or_default();
-        Step::Failed(DialFailure { dial: id, attempts, impostor, reason })
+        if !won && !dial.left.is_empty() {
+            self.due.remove(&(dial.due, id));
+            dial.due = now;
+            self.due.insert((now, id));
+            return None;
+        }
+        if !won && dial.running > 0 {
+            return None;
+        }
+        let Dial { attempts, impostor, reason, .. } = self.remove(id)?;
+        Some(DialFailure { dial: id, attempts, impostor, reason })
     }
 
-    /// Whether [`Self::tick`] has anything to do in a while.
-    pub(crate) fn staggered(&self) -> bool {
-        self.dials.values().any(Dial::staggered)
-    }
-
-    /// Time has passed: the next address of each dial to an unknown device.
-    pub(crate) fn tick(&mut self) -> Vec<Attempt> {
-        let due = self.dials.iter_mut().filter(|(_, dial)| dial.staggered());
-        due.filter_map(|(id, dial)| match dial.next(*id) {
-            Step::Dial(attempt) => Some(attempt),
-            Step::Nothing | Step::Failed(_) => None,
-        })
-        .collect()
-    }
-}
-
-impl Dial {
-    fn staggered(&self) -> bool {
-        self.peer.is_none() && self.winner.is_none() && !self.left.is_empty()
-    }
-
-    fn next(&mut self, dial: DialId) -> Step {
-        let endpoints = match self.peer {
-            Some(_) => self.left.iter().copied().collect(),
-            None => self.left.pop_front().into_iter().collect(),
-        };
-        Step::Dial(Attempt { dial, peer: self.peer, endpoints })
+    fn remove(&mut self, id: DialId) -> Option<Dial> {
+        let dial = self.dials.remove(&id)?;
+        self.due.remove(&(dial.due, id));
+        Some(dial)
     }
 }
 
@@ -195,6 +217,7 @@ impl Dial {
 mod tests {
     use super::*;
     use lanchat_proto::signed::SecretKey;
+    use std::time::Duration;
 
     const ID: DialId = DialId(1);
 
@@ -210,61 +233,113 @@ mod tests {
         DialTarget { device, endpoints: ports.iter().map(|port| at(*port)).collect(), channel: Channel::Link }
     }
 
-    fn dialled(step: Step) -> Attempt {
-        match step {
-            Step::Dial(attempt) => attempt,
-            other => panic!("{other:?}"),
-        }
-    }
-
     fn connection(number: usize) -> ConnectionId {
         ConnectionId::new_unchecked(number)
     }
 
-    #[test]
-    fn an_address_where_another_device_answers_is_left_out_and_the_rest_tried() {
-        let mut dials = Dials::new(key(1));
-        let attempt = dialled(dials.start(ID, target(Some(key(2)), &[1, 2, 2])));
-        assert_eq!(attempt.endpoints, [at(1), at(2)]);
-        dials.running(connection(1), &attempt);
-        let wrong = vec![(at(1), "wrong".to_owned())];
-        let again = dialled(dials.failed(connection(1), wrong.clone(), Some(at(1)), "wrong".to_owned()));
-        assert_eq!(again.endpoints, [at(2)]);
-        dials.running(connection(2), &again);
-        let step = dials.failed(connection(2), Vec::new(), None, "silence".to_owned());
-        let failure =
-            DialFailure { dial: ID, attempts: wrong, impostor: Some(at(1)), reason: "silence".to_owned() };
-        assert_eq!(step, Step::Failed(failure));
-        assert_eq!(dials.failed(connection(2), Vec::new(), None, String::new()), Step::Nothing);
+    /// Runs what is due, each attempt as the connection of its port; tells the ports.
+    fn run(dials: &mut Dials, now: Instant) -> Vec<u16> {
+        let mut ports = Vec::new();
+        while let Some(attempt) = dials.next(now) {
+            let port = attempt.endpoint.socket().port();
+            dials.running(connection(port.into()), &attempt);
+            ports.push(port);
+        }
+        ports
+    }
+
+    fn silence() -> Failed {
+        Failed { what: "silence".to_owned(), reason: NO_ANSWER.to_owned(), impostor: false }
+    }
+
+    fn another() -> Failed {
+        Failed { impostor: true, ..Failed::because("another device answered") }
     }
 
     #[test]
-    fn an_unknown_device_is_tried_address_by_address_and_the_first_answer_counts() {
-        let mut dials = Dials::new(key(1));
-        let first = dialled(dials.start(ID, target(None, &[1, 2, 3])));
-        assert_eq!(first.endpoints, [at(1)]);
-        dials.running(connection(1), &first);
-        let [second] = dials.tick().try_into().unwrap();
-        dials.running(connection(2), &second);
+    fn addresses_are_tried_in_the_order_given_a_little_apart() {
+        for device in [Some(key(2)), None] {
+            let (mut dials, start) = (Dials::new(key(1)), Instant::now());
+            assert_eq!(dials.start(ID, target(device, &[7, 3, 3, 5]), start), None);
+            assert_eq!(run(&mut dials, start), [7]);
+            assert_eq!(dials.next_due(), Some(start + STAGGER));
+            assert_eq!(run(&mut dials, start + STAGGER - Duration::from_millis(1)), []);
+            assert_eq!(run(&mut dials, start + STAGGER), [3]);
+            assert_eq!(run(&mut dials, start + STAGGER * 2), [5]);
+            assert_eq!(dials.next_due(), None);
+        }
+    }
+
+    #[test]
+    fn a_failure_starts_the_next_address_at_once_and_the_last_one_ends_the_dial() {
+        let (mut dials, now) = (Dials::new(key(1)), Instant::now());
+        dials.start(ID, target(Some(key(2)), &[1, 2]), now);
+        assert_eq!(run(&mut dials, now), [1]);
+        assert_eq!(dials.failed(connection(1), another(), now), None);
+        assert_eq!(run(&mut dials, now), [2]);
+        let failure = dials.failed(connection(2), silence(), now).unwrap();
+        assert_eq!(
+            failure.attempts,
+            [(at(1), "another device answered".to_owned()), (at(2), "silence".to_owned())]
+        );
+        assert_eq!((failure.impostor, failure.reason.as_str()), (Some(at(1)), "another device answered"));
+        assert_eq!(dials.failed(connection(2), silence(), now), None, "told once");
+        assert!(dials.dials.is_empty() && dials.due.is_empty() && dials.connections.is_empty());
+    }
+
+    #[test]
+    fn the_first_answer_counts_and_later_ones_are_turned_away() {
+        let (mut dials, now) = (Dials::new(key(1)), Instant::now());
+        dials.start(ID, target(Some(key(2)), &[1, 2, 3]), now);
+        run(&mut dials, now);
+        run(&mut dials, now + STAGGER);
         assert_eq!(dials.connected(connection(2)), Some((ID, Channel::Link)));
         assert_eq!(dials.connected(connection(1)), None, "the other was first");
-        assert!(!dials.staggered());
-        assert_eq!(dials.failed(connection(1), Vec::new(), None, String::new()), Step::Nothing);
+        assert_eq!(dials.next_due(), None, "the third is not needed any more");
+        assert_eq!(dials.failed(connection(1), silence(), now), None);
         dials.done(connection(2));
-        assert_eq!(dials.failed(connection(2), Vec::new(), None, String::new()), Step::Nothing);
+        assert_eq!(dials.failed(connection(2), silence(), now), None);
+        assert!(dials.dials.is_empty() && dials.connections.is_empty());
+    }
+
+    #[test]
+    fn a_dial_whose_connection_breaks_before_its_stream_is_open_has_failed() {
+        let (mut dials, now) = (Dials::new(key(1)), Instant::now());
+        dials.start(ID, target(Some(key(2)), &[1, 2]), now);
+        run(&mut dials, now);
+        dials.connected(connection(1));
+        let failure = dials.failed(connection(1), Failed::because("not offered"), now).unwrap();
+        assert_eq!((failure.attempts.len(), failure.reason.as_str()), (1, "not offered"));
+        assert_eq!(dials.next_due(), None);
+    }
+
+    #[test]
+    fn attempts_under_way_are_bounded_and_whoever_waited_longest_is_next() {
+        let (mut dials, start) = (Dials::new(key(1)), Instant::now());
+        let places = u16::try_from(MAX_ATTEMPTS).unwrap();
+        for port in 1..=places + 2 {
+            let now = start + Duration::from_millis((places + 2 - port).into());
+            dials.start(DialId(port.into()), target(Some(key(2)), &[port]), now);
+        }
+        let now = start + Duration::from_secs(1);
+        let ports = run(&mut dials, now);
+        assert_eq!((ports.len(), ports.contains(&1), dials.next_due()), (MAX_ATTEMPTS, false, None));
+        assert!(dials.failed(connection(9), silence(), now).is_some());
+        assert_eq!(run(&mut dials, now), [2]);
+        dials.done(connection(10));
+        assert_eq!(run(&mut dials, now), [1]);
     }
 
     #[test]
     fn a_dial_that_cannot_be_made_fails_at_once() {
-        let mut dials = Dials::new(key(1));
-        let reason = |step| match step {
-            Step::Failed(failure) => failure.reason,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(reason(dials.start(ID, target(Some(key(1)), &[1]))), "this is the own device");
+        let (mut dials, now) = (Dials::new(key(1)), Instant::now());
+        assert_eq!(
+            dials.start(ID, target(Some(key(1)), &[1]), now).unwrap().reason,
+            "this is the own device"
+        );
         let mut local = target(Some(key(2)), &[]);
         local.endpoints = vec![Endpoint::new("[fe80::1]:7".parse().unwrap()), at(0)];
-        assert_eq!(reason(dials.start(ID, local)), "no usable address");
-        assert!(dials.dials.is_empty());
+        assert_eq!(dials.start(ID, local, now).unwrap().reason, "no usable address");
+        assert!(dials.dials.is_empty() && dials.due.is_empty());
     }
 }

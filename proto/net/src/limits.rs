@@ -9,8 +9,10 @@ pub const MAX_DIAL_ADDRESSES: usize = 12;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time to agree on the control stream. Then the dial fails and the connection is closed.
 pub const STREAM_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause between the addresses of a dial to an unknown device; a failure starts the next at once.
-pub const STAGGER: Duration = Duration::from_millis(300);
+/// Pause between the addresses of a dial; a failure starts the next at once.
+pub const STAGGER: Duration = Duration::from_millis(200);
+/// Addresses being tried at a time, of all dials together. Further ones wait until one of these has ended.
+pub const MAX_ATTEMPTS: usize = 256;
 /// Dials under way. A further one fails at once.
 pub const MAX_DIALS: usize = 512;
 /// Dials and commands that wait for the swarm's task. A further dial is refused as busy, a further command waits.

@@ -7,8 +7,7 @@ pub(crate) mod handler;
 
 use crate::address::{device_of, endpoint_of};
 use crate::api::{Channel, CloseReason, DialFailure, DialId, DialTarget, LinkId, NetEvent};
-use crate::dials::{Dials, Step};
-use crate::limits::STAGGER;
+use crate::dials::{Attempt, Dials, Failed, NO_ANSWER};
 use crate::link::{Close, Shared};
 use handler::{Handler, Report};
 use lanchat_proto::ids::DeviceId;
@@ -28,7 +27,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc::Sender;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +78,8 @@ pub(crate) struct Links {
     dials: Dials,
     connections: BTreeMap<ConnectionId, Conn>,
     actions: VecDeque<Action>,
-    stagger: Pin<Box<Sleep>>,
+    /// Rings when the next address of a dial is due.
+    timer: Pin<Box<Sleep>>,
 }
 
 impl Links {
@@ -98,15 +98,14 @@ impl Links {
             dials: Dials::new(own),
             connections: BTreeMap::new(),
             actions: VecDeque::new(),
-            stagger: Box::pin(sleep(STAGGER)),
+            timer: Box::pin(sleep_until(Instant::now())),
         }
     }
 
     /// Begins a dial. Must be called from the task that polls this behaviour.
     pub(crate) fn dial(&mut self, dial: DialId, target: DialTarget) {
-        let step = self.dials.start(dial, target);
-        self.step(step);
-        self.stagger.as_mut().reset(Instant::now() + STAGGER);
+        let failure = self.dials.start(dial, target, Instant::now());
+        self.tell(failure);
     }
 
     /// Closes a connection for this reason.
@@ -138,30 +137,27 @@ impl Links {
         self.actions.push_back(ToSwarm::CloseConnection { peer_id, connection });
     }
 
-    fn step(&mut self, step: Step) {
-        match step {
-            Step::Nothing => {}
-            Step::Failed(failure) => {
-                self.actions.push_back(ToSwarm::GenerateEvent(LinksEvent::DialFailed(failure)));
-            }
-            Step::Dial(attempt) => {
-                let addresses =
-                    attempt.endpoints.iter().map(|at| crate::address::to_multiaddr(at.socket())).collect();
-                let opts = match attempt.peer {
-                    Some(peer) => DialOpts::peer_id(peer)
-                        .condition(PeerCondition::Always)
-                        .addresses(addresses)
-                        .allocate_new_port()
-                        .build(),
-                    None => {
-                        let Some(address) = addresses.into_iter().next() else { return };
-                        DialOpts::unknown_peer_id().address(address).allocate_new_port().build()
-                    }
-                };
-                self.dials.running(opts.connection_id(), &attempt);
-                self.actions.push_back(ToSwarm::Dial { opts });
-            }
-        }
+    fn tell(&mut self, failure: Option<DialFailure>) {
+        self.actions.extend(failure.map(|failure| ToSwarm::GenerateEvent(LinksEvent::DialFailed(failure))));
+    }
+
+    fn attempt(&mut self, attempt: &Attempt) {
+        let address = crate::address::to_multiaddr(attempt.endpoint.socket());
+        let opts = match attempt.peer {
+            Some(peer) => DialOpts::peer_id(peer)
+                .condition(PeerCondition::Always)
+                .addresses(vec![address])
+                .allocate_new_port()
+                .build(),
+            None => DialOpts::unknown_peer_id().address(address).allocate_new_port().build(),
+        };
+        self.dials.running(opts.connection_id(), attempt);
+        self.actions.push_back(ToSwarm::Dial { opts });
+    }
+
+    fn attempt_failed(&mut self, connection: ConnectionId, failed: Failed) {
+        let failure = self.dials.failed(connection, failed, Instant::now());
+        self.tell(failure);
     }
 
     fn handler(
@@ -179,32 +175,23 @@ impl Links {
 
     fn failed(&mut self, connection: ConnectionId, error: &DialError) {
         self.connections.remove(&connection);
-        let at = |address: &Multiaddr| endpoint_of(address);
-        let mut wrong = None;
-        let attempts = match error {
-            DialError::Transport(errors) => {
-                errors.iter().filter_map(|(address, error)| Some((at(address)?, chain(error)))).collect()
+        let failed = match error {
+            DialError::Transport(errors) => Failed {
+                what: errors.first().map_or_else(|| error.to_string(), |(_, error)| chain(error)),
+                reason: NO_ANSWER.to_owned(),
+                impostor: false,
+            },
+            DialError::WrongPeerId { .. } => {
+                Failed { impostor: true, ..Failed::because("another device answered") }
             }
-            DialError::WrongPeerId { address, .. } => {
-                wrong = at(address);
-                wrong.map(|at| (at, "another device answered".to_owned())).into_iter().collect()
+            DialError::LocalPeerId { .. } => {
+                Failed { impostor: true, ..Failed::because("this device itself answered") }
             }
-            DialError::LocalPeerId { address } => {
-                wrong = at(address);
-                wrong.map(|at| (at, "this device itself answered".to_owned())).into_iter().collect()
-            }
-            _ => Vec::new(),
+            DialError::Denied { cause } => Failed::because(chain(cause)),
+            DialError::NoAddresses => Failed::because("this is an address of this device itself"),
+            other => Failed::because(other.to_string()),
         };
-        let reason = match error {
-            DialError::Transport(_) => "no address answered".to_owned(),
-            DialError::WrongPeerId { .. } => "another device answered".to_owned(),
-            DialError::LocalPeerId { .. } => "this device itself answered".to_owned(),
-            DialError::Denied { cause } => chain(cause),
-            DialError::NoAddresses => "the only address is this device's own".to_owned(),
-            other => other.to_string(),
-        };
-        let step = self.dials.failed(connection, attempts, wrong, reason);
-        self.step(step);
+        self.attempt_failed(connection, failed);
     }
 }
 
@@ -269,8 +256,7 @@ impl NetworkBehaviour for Links {
                     |reason| reason.to_string(),
                 );
                 // Does nothing when the dial was done, that is when its stream was opened.
-                let step = self.dials.failed(closed.connection_id, Vec::new(), None, reason);
-                self.step(step);
+                self.attempt_failed(closed.connection_id, Failed::because(reason));
             }
             _ => {}
         }
@@ -285,8 +271,7 @@ impl NetworkBehaviour for Links {
                 }
             }
             Report::Failed(reason) => {
-                let step = self.dials.failed(connection, Vec::new(), None, reason);
-                self.step(step);
+                self.attempt_failed(connection, Failed::because(reason));
                 self.cut(connection, peer);
             }
             Report::Admitted => {
@@ -301,14 +286,15 @@ impl NetworkBehaviour for Links {
             if let Some(action) = self.actions.pop_front() {
                 return Poll::Ready(action);
             }
-            if !self.dials.staggered() {
-                return Poll::Pending;
+            if let Some(attempt) = self.dials.next(Instant::now()) {
+                self.attempt(&attempt);
+                continue;
             }
-            futures::ready!(self.stagger.as_mut().poll(cx));
-            self.stagger = Box::pin(sleep_until(Instant::now() + STAGGER));
-            for attempt in self.dials.tick() {
-                self.step(Step::Dial(attempt));
+            let Some(due) = self.dials.next_due() else { return Poll::Pending };
+            if self.timer.deadline() != due {
+                self.timer.as_mut().reset(due);
             }
+            futures::ready!(self.timer.as_mut().poll(cx));
         }
     }
 }

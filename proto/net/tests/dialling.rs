@@ -49,6 +49,18 @@ async fn dead_addresses_ahead_of_the_good_one_hardly_delay_it() {
 }
 
 #[tokio::test]
+async fn of_several_good_addresses_the_first_is_taken() {
+    let (mut a, mut b) = (Device::new(1).await, Device::new(2).await);
+    let second = b.net.listen(loopback(0)).await.unwrap();
+    assert!(matches!(b.event().await, NetEvent::Listening(_)));
+    for (dial, endpoints) in [(1, vec![b.at, second]), (2, vec![second, b.at])] {
+        let best = endpoints[0];
+        a.dial(dial, Some(b.id()), endpoints);
+        assert_eq!(a.opened().await.remote, best);
+    }
+}
+
+#[tokio::test]
 async fn only_the_expected_device_will_do_and_a_reused_address_does_not_spoil_the_rest() {
     let (mut a, b, mut c) = (Device::new(1).await, Device::new(2).await, Device::new(3).await);
     a.dial(1, Some(c.id()), vec![b.at]);
@@ -74,7 +86,7 @@ async fn a_dial_that_nobody_answers_says_what_happened_where() {
     a.dial(3, Some(a.id()), vec![a.at]);
     assert_eq!(a.dial_failed().await.reason, "this is the own device");
     a.dial(4, None, vec![a.at]);
-    assert_eq!(a.dial_failed().await.reason, "the only address is this device's own");
+    assert_eq!(a.dial_failed().await.reason, "this is an address of this device itself");
 }
 
 #[tokio::test]
