@@ -91,7 +91,8 @@ fn hello(realm: RealmId, certificate: Certificate) -> Frame {
 /// hung up, and how long that took.
 async fn knock(key: &SecretKey, door: (Endpoint, DeviceId), frame: Option<Frame>) -> (Vec<Frame>, Duration) {
     let (net, mut events) = Net::start(NetConfig::new(key.clone(), Vec::new())).unwrap();
-    let target = DialTarget { device: Some(door.1), endpoints: vec![door.0], channel: Channel::Link };
+    let target =
+        DialTarget { device: Some(door.1), endpoints: vec![door.0], channel: Channel::Link, via: None };
     net.dial(DialId(1), target).unwrap();
     let mut told = Vec::new();
     let mut begin = Instant::now();
@@ -112,7 +113,7 @@ async fn knock(key: &SecretKey, door: (Endpoint, DeviceId), frame: Option<Frame>
                 }
                 NetEvent::Closed { .. } => return begin.elapsed(),
                 NetEvent::DialFailed(failure) => panic!("{}", failure.reason),
-                NetEvent::Listening(_) | NetEvent::NotListening(_) => {}
+                _ => {}
             }
         }
     };

@@ -143,7 +143,8 @@ impl EventLoop {
             }
             NetEvent::Listening(endpoint) => return tracing::info!(%endpoint, "Listening"),
             NetEvent::NotListening(endpoint) => return tracing::warn!(%endpoint, "Not listening any more"),
-            NetEvent::DialFailed(_) => return,
+            NetEvent::DialFailed(_) | NetEvent::Reserved { .. } | NetEvent::ReservationLost { .. } => return,
+            NetEvent::RelayRestarted => return tracing::error!("The relay failed and was started anew"),
         };
         self.state.handle_input(input, self.clock.now());
     }

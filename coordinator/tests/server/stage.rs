@@ -89,7 +89,12 @@ impl Client {
         self.invite = join.invite.unwrap_or_default();
         self.closed = false;
         let endpoints = join.addresses.iter().map(|a| Endpoint::new(a.parse().unwrap())).collect();
-        let target = DialTarget { device: Some(join.coordinator), endpoints, channel: Channel::Coordinator };
+        let target = DialTarget {
+            device: Some(join.coordinator),
+            endpoints,
+            channel: Channel::Coordinator,
+            via: None,
+        };
         self.net.dial(DialId(1), target).unwrap();
         let link = loop {
             match timeout(DEADLINE, self.events.recv()).await.unwrap().unwrap() {

@@ -112,7 +112,8 @@ impl Talk {
         }
         let (net, mut events) = Net::start(NetConfig::new(identity.key.clone(), Vec::new()))
             .map_err(|error| unreachable(error.to_string()))?;
-        let target = DialTarget { device: address.device, endpoints, channel: Channel::Coordinator };
+        let target =
+            DialTarget { device: address.device, endpoints, channel: Channel::Coordinator, via: None };
         net.dial(DialId(1), target).map_err(|error| unreachable(error.to_string()))?;
         let opened = loop {
             match tokio::time::timeout(ANSWER, events.recv()).await {

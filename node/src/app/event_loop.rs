@@ -307,11 +307,16 @@ impl<'a> MembershipLoop<'a> {
                     self.close(link, if after_flush { Close::AfterFlush } else { Close::Now });
                 }
                 Output::Dial { dial, device, endpoints, channel } => {
-                    let target =
-                        DialTarget { device: Some(device), endpoints, channel: net_channel(channel) };
+                    let target = DialTarget {
+                        device: Some(device),
+                        endpoints,
+                        channel: net_channel(channel),
+                        via: None,
+                    };
                     if let Err(error) = self.net.dial(lanchat_net::DialId(dial.0), target) {
                         let now = self.shared.clock.now();
-                        self.core.handle_input(Input::DialFailed { dial, reason: error.to_string() }, now);
+                        let (attempts, reason) = (Vec::new(), error.to_string());
+                        self.core.handle_input(Input::DialFailed { dial, attempts, reason }, now);
                     }
                 }
                 Output::Persist { id, changes } => {
@@ -384,6 +389,7 @@ impl<'a> MembershipLoop<'a> {
                     channel: core_channel(opened.channel),
                     dialler: opened.dialler,
                     remote: opened.remote,
+                    relayed: opened.relayed,
                     dial: opened.dial.map(|dial| DialId(dial.0)),
                 }
             }
@@ -395,7 +401,8 @@ impl<'a> MembershipLoop<'a> {
             }
             NetEvent::DialFailed(failure) => {
                 tracing::debug!(dial = failure.dial.0, reason = failure.reason, "Dial failed");
-                Input::DialFailed { dial: DialId(failure.dial.0), reason: failure.reason }
+                let (attempts, reason) = (failure.attempts, failure.reason);
+                Input::DialFailed { dial: DialId(failure.dial.0), attempts, reason }
             }
             NetEvent::Listening(endpoint) => match self.listeners.add(endpoint) {
                 true => Input::Listening { endpoints: self.listeners.endpoints() },
@@ -405,6 +412,7 @@ impl<'a> MembershipLoop<'a> {
                 true => Input::Listening { endpoints: self.listeners.endpoints() },
                 false => return,
             },
+            NetEvent::Reserved { .. } | NetEvent::ReservationLost { .. } | NetEvent::RelayRestarted => return,
         };
         let now = self.shared.clock.now();
         self.core.handle_input(input, now);

@@ -83,6 +83,18 @@ pub(crate) fn endpoint_of(address: &Multiaddr) -> Option<Endpoint> {
     }
 }
 
+/// The endpoint of the relay in the address of a circuit (`…/tcp/PORT[/p2p/RELAY]/p2p-circuit[/p2p/ID]`); `None` for any
+/// other address.
+pub(crate) fn relay_of(address: &Multiaddr) -> Option<Endpoint> {
+    let circuit = address.iter().position(|part| part == Protocol::P2pCircuit)?;
+    endpoint_of(&address.iter().take(circuit).collect())
+}
+
+/// The address of a circuit through a relay, without the device at its other end.
+pub(crate) fn circuit_via(relay: PeerId, endpoint: &Endpoint) -> Multiaddr {
+    to_multiaddr(endpoint.socket()).with(Protocol::P2p(relay)).with(Protocol::P2pCircuit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +110,19 @@ mod tests {
         assert_eq!(key.public().to_peer_id().to_string(), text);
         assert_eq!(parse_peer_id("QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N"), None);
         assert_eq!(parse_peer_id("nonsense"), None);
+    }
+
+    #[test]
+    fn a_circuit_is_no_tcp_address_but_its_relay_has_one() {
+        let peer = peer_of(&SecretKey::from_seed(&[3; 32]).public()).unwrap();
+        let endpoint = Endpoint::new("10.1.2.3:7420".parse().unwrap());
+        let circuit = circuit_via(peer, &endpoint);
+        assert_eq!((endpoint_of(&circuit), relay_of(&circuit)), (None, Some(endpoint)));
+        let whole = circuit.with(Protocol::P2p(peer));
+        assert_eq!((endpoint_of(&whole), relay_of(&whole)), (None, Some(endpoint)));
+        let heard: Multiaddr = "/ip4/10.1.2.3/tcp/7420/p2p-circuit".parse().unwrap();
+        assert_eq!(relay_of(&heard), Some(endpoint));
+        assert_eq!(relay_of(&to_multiaddr(endpoint.socket())), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The words that this crate and its owner exchange. Nothing of libp2p among them.
 
-use crate::limits::NetLimits;
+use crate::limits::{NetLimits, RelayLimits};
 use crate::link::Link;
 use lanchat_proto::frame::{Frame, FrameError};
 use lanchat_proto::ids::DeviceId;
@@ -42,13 +42,27 @@ pub struct NetConfig {
     pub limits: NetLimits,
     /// What identify says of this program.
     pub agent: String,
+    /// What this device has to do with relays.
+    pub relay: RelayRole,
+}
+
+/// What a device has to do with circuit relays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum RelayRole {
+    /// Nothing.
+    #[default]
+    None,
+    /// It reaches others, and lets itself be reached, through a relay.
+    Client,
+    /// It is a relay for those that [`crate::Link::admit_user`] names.
+    Server(RelayLimits),
 }
 
 impl NetConfig {
-    /// With the usual bounds and name.
+    /// With the usual bounds and name, and no relay.
     #[must_use]
     pub fn new(key: SecretKey, accept: Vec<Channel>) -> Self {
-        Self { key, accept, limits: NetLimits::default(), agent: AGENT.to_owned() }
+        Self { key, accept, limits: NetLimits::default(), agent: AGENT.to_owned(), relay: RelayRole::None }
     }
 }
 
@@ -76,6 +90,9 @@ pub struct DialTarget {
     pub endpoints: Vec<Endpoint>,
     /// What the link is for.
     pub channel: Channel,
+    /// The relay that the dial goes through: a circuit. `endpoints` are then that relay's, of which only the first counts,
+    /// `device` must be known, and there must be a link to the relay.
+    pub via: Option<DeviceId>,
 }
 
 /// A link that is up: the connection is encrypted, the other holds `device`'s key, the control stream is agreed on.
@@ -90,8 +107,11 @@ pub struct Opened {
     pub channel: Channel,
     /// Whether this side dialled.
     pub dialler: bool,
-    /// The other's address; its port means nothing on the listening side.
+    /// The other's address; its port means nothing on the listening side. Of a relayed link, at both ends, the address
+    /// of the relay.
     pub remote: Endpoint,
+    /// Whether it goes through a relay.
+    pub relayed: bool,
     /// The dial that this answers.
     pub dial: Option<DialId>,
 }
@@ -134,6 +154,47 @@ pub enum NetEvent {
     Listening(Endpoint),
     /// Others cannot reach this device here any more.
     NotListening(Endpoint),
+    /// Others can reach this device through that relay from now on.
+    Reserved {
+        /// The relay.
+        relay: DeviceId,
+    },
+    /// Others cannot reach this device through that relay any more, or the first attempt at it failed. It is tried
+    /// again until [`crate::NetHandle::release`], while there is a connection to the relay.
+    ReservationLost {
+        /// The relay.
+        relay: DeviceId,
+        /// One line.
+        reason: String,
+    },
+    /// This device's relay failed and was started anew; links, reservations and circuits live on.
+    RelayRestarted,
+}
+
+/// What a relay does. Of a device that is none, all zero.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RelayStats {
+    /// Devices that can be reached through it.
+    pub reservations: usize,
+    /// Circuits that are up.
+    pub circuits: usize,
+    /// Bytes relayed since the start, both directions together.
+    pub bytes: u64,
+    /// The users that relayed most, at most [`crate::limits::MAX_TOLD_USERS`] of them, most bytes first.
+    pub users: Vec<RelayUser>,
+    /// Failures that it was started anew after.
+    pub restarts: u64,
+}
+
+/// What a relay did for one user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelayUser {
+    /// The user, as named by [`crate::Link::admit_user`].
+    pub user: [u8; 16],
+    /// Bytes read from the user's devices and relayed.
+    pub bytes: u64,
+    /// Circuits that the user's devices opened and that are up.
+    pub circuits: usize,
 }
 
 /// Why a link ended.

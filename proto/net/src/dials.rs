@@ -29,6 +29,8 @@ pub(crate) struct Dials {
 
 struct Dial {
     peer: Option<PeerId>,
+    /// The relay of a circuit.
+    via: Option<PeerId>,
     channel: Channel,
     /// Addresses not yet tried.
     left: VecDeque<Endpoint>,
@@ -49,7 +51,9 @@ pub(crate) struct Attempt {
     dial: DialId,
     /// Who must answer.
     pub(crate) peer: Option<PeerId>,
-    /// Where.
+    /// The relay of a circuit.
+    pub(crate) via: Option<PeerId>,
+    /// Where; the relay's for a circuit.
     pub(crate) endpoint: Endpoint,
 }
 
@@ -104,8 +108,18 @@ impl Dials {
             Some(Some(peer)) => Some(peer),
             None => None,
         };
+        let via = match target.via.map(|relay| peer_of(&relay)) {
+            Some(None) => return failed("not a valid device key"),
+            Some(Some(_)) if peer.is_none() => return failed("a relay cannot reach an unknown device"),
+            Some(relay) => {
+                left.truncate(1);
+                relay
+            }
+            None => None,
+        };
         let state = Dial {
             peer,
+            via,
             channel: target.channel,
             left,
             due: now,
@@ -134,7 +148,7 @@ impl Dials {
                 dial.due = now + STAGGER;
                 self.due.insert((dial.due, id));
             }
-            return Some(Attempt { dial: id, peer: dial.peer, endpoint });
+            return Some(Attempt { dial: id, peer: dial.peer, via: dial.via, endpoint });
         }
     }
 
@@ -230,7 +244,12 @@ mod tests {
     }
 
     fn target(device: Option<DeviceId>, ports: &[u16]) -> DialTarget {
-        DialTarget { device, endpoints: ports.iter().map(|port| at(*port)).collect(), channel: Channel::Link }
+        DialTarget {
+            device,
+            endpoints: ports.iter().map(|port| at(*port)).collect(),
+            channel: Channel::Link,
+            via: None,
+        }
     }
 
     fn connection(number: usize) -> ConnectionId {

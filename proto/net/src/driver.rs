@@ -4,10 +4,11 @@
 //! tell waits in a bounded outbox. Goes in: commands, dials, refusals. Goes out: results of dials and listeners (links tell
 //! their own events).
 
-use crate::api::{CloseReason, DialId, DialTarget, NetConfig, NetError, NetEvent};
+use crate::api::{CloseReason, DialId, DialTarget, NetConfig, NetError, NetEvent, RelayStats};
 use crate::gate::{Expired, Gate, Refused};
 use crate::limits::{CONNECTION_BUFFER, IDLE_TIME, MAX_NEGOTIATING, OUTBOX, SHUTDOWN_TIME};
 use crate::links::{Links, LinksEvent};
+use crate::net::Wish;
 use crate::quiet::Quiet;
 use crate::quota::Quota;
 use crate::tcp::Handover;
@@ -24,7 +25,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
@@ -35,6 +36,8 @@ const PING: Duration = Duration::from_secs(60);
 pub(crate) enum Command {
     /// Listen there.
     Listen(Endpoint, oneshot::Sender<Result<Endpoint, NetError>>),
+    /// Tell what the relay does.
+    RelayStats(oneshot::Sender<RelayStats>),
     /// Close everything and end.
     Shutdown(oneshot::Sender<()>),
 }
@@ -96,6 +99,7 @@ impl Driver {
         mut self,
         mut commands: mpsc::Receiver<Command>,
         mut dials: mpsc::Receiver<(DialId, DialTarget)>,
+        mut wish: watch::Receiver<Wish>,
     ) {
         let refused = self.refused.clone();
         let events = self.events.clone();
@@ -103,6 +107,7 @@ impl Driver {
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(Command::Listen(endpoint, reply)) => drop(reply.send(self.listen(endpoint))),
+                    Some(Command::RelayStats(reply)) => drop(reply.send(RelayStats::default())),
                     Some(Command::Shutdown(done)) => break Some(done),
                     None => break None,
                 },
@@ -113,6 +118,7 @@ impl Driver {
                     Ok(permit) => if let Some(event) = self.outbox.pop_front() { permit.send(event) },
                     Err(_) => break None,
                 },
+                Ok(()) = wish.changed() => wish.mark_unchanged(),
                 () = refused.changed.notified() => self.close_refused(),
                 event = self.swarm.select_next_some() => self.on_event(event),
             }

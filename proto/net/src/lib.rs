@@ -27,8 +27,9 @@ mod watch;
 pub use address::{multiaddr, multiaddr_of, parse_multiaddr, parse_peer_id, peer_id_string};
 pub use api::{
     Channel, CloseReason, DialFailure, DialId, DialTarget, LinkId, NetConfig, NetError, NetEvent, Opened,
+    RelayRole, RelayStats, RelayUser,
 };
-pub use limits::NetLimits;
+pub use limits::{NetLimits, RelayLimits};
 pub use link::{Close, Link, SendError};
 pub use net::{Net, NetHandle};
 

@@ -50,6 +50,11 @@ pub const IDLE_TIME: Duration = Duration::from_secs(30);
 /// Events that a connection may have waiting for the swarm's task, and the other way round.
 pub const CONNECTION_BUFFER: usize = 64;
 
+/// Users that [`crate::RelayStats`] names. The others are in the sums only.
+pub const MAX_TOLD_USERS: usize = 256;
+/// Least rate of a budget, in bytes a second.
+pub const MIN_RATE: u64 = 1024;
+
 /// Idle time after which TCP asks for a sign of life, and the time between two such questions.
 pub const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Time that sent bytes may stay unacknowledged before TCP gives up (Linux).
@@ -61,6 +66,41 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time between two looks at the interfaces, for a listener on all of them.
 pub const INTERFACES: Duration = Duration::from_secs(3);
 
+/// Devices that are remembered from their announcements in the local network. Further ones are left out until one goes.
+pub const MAX_DISCOVERED: usize = 1024;
+/// Announcements that are remembered of one device in one realm. Further ones are left out.
+pub const MAX_INSTANCES: usize = 4;
+/// Ports that a device announces. Further ones are left out.
+pub const MAX_ANNOUNCED_PORTS: usize = 4;
+/// News of the local network that wait for their reader. Beyond, later news of a device replace its earlier ones.
+pub const DISCOVERY_EVENTS: usize = 64;
+/// Records of others that mDNS may hold. Beyond, it is ended, and begins anew after a pause.
+pub const MDNS_RECORDS: i64 = 16_384;
+/// Timers that mDNS may hold, two for each record heard. Beyond, it is ended, and begins anew after a pause.
+pub const MDNS_TIMERS: i64 = 1_000_000;
+/// Instances that mDNS may hear of in one run. Beyond, it is ended, and begins anew after a pause.
+pub const MDNS_FOUND: usize = 65_536;
+/// Instances up to which mDNS can be asked to tell again what it knows; beyond, its own channel would overflow.
+pub const MDNS_REPLAY: i64 = 400;
+/// Time between two looks at how much mDNS holds.
+pub const MDNS_CHECK: Duration = Duration::from_secs(5);
+/// Looks in a row that mDNS may leave unanswered. Then it counts as flooded.
+pub const MDNS_UNANSWERED: u32 = 6;
+/// Seconds between two looks of mDNS at the interfaces.
+pub const MDNS_INTERFACES: u32 = 2;
+/// Time after which the network is asked anew who is there, since mDNS by itself asks ever more seldom.
+pub const MDNS_ASK: Duration = Duration::from_secs(600);
+/// Pause before mDNS is tried again, at first; it doubles up to [`MDNS_RETRY_MAX`], except for want of an adapter.
+pub const MDNS_RETRY: Duration = Duration::from_secs(2);
+/// Longest pause before mDNS is tried again.
+pub const MDNS_RETRY_MAX: Duration = Duration::from_secs(300);
+/// Time after a new start of mDNS at which a device that has not been heard of again counts as gone.
+pub const MDNS_STALE: Duration = Duration::from_secs(15);
+/// Time between the two goodbyes to the local network.
+pub const MDNS_GOODBYE: Duration = Duration::from_millis(150);
+/// Time that the end of mDNS may take, goodbyes included. Then it is left to itself.
+pub const MDNS_STOP: Duration = Duration::from_millis(300);
+
 /// Bounds that an owner may change: a coordinator has many more links than a node, a load test many from one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetLimits {
@@ -71,6 +111,8 @@ pub struct NetLimits {
     pub unproved_per_source: usize,
     /// Inbound connections not yet admitted, in total. Further ones are refused.
     pub unproved: usize,
+    /// Inbound connections through relays not yet admitted, in total. Further ones are refused.
+    pub unproved_relayed: usize,
     /// Connections established or being established by others, in total. Further ones are refused.
     pub connections: usize,
     /// Bytes of frames that may wait to be written on one link. Beyond, [`crate::SendError::Full`].
@@ -85,9 +127,38 @@ impl Default for NetLimits {
             hello_deadline: HELLO_DEADLINE,
             unproved_per_source: 8,
             unproved: 256,
+            unproved_relayed: 32,
             connections: 2048,
             queue_bytes: 4 * 1024 * 1024,
             events: 256,
+        }
+    }
+}
+
+/// Bounds of a relay that an owner may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayLimits {
+    /// Bytes a second that are relayed for one user, all devices together, counted where they come in. More slows that user's
+    /// circuits down; nothing is cut. Less than [`MIN_RATE`] counts as that.
+    pub per_user: u64,
+    /// Bytes a second that are relayed in total. More slows all circuits down. Less than [`MIN_RATE`] counts as that.
+    pub total: u64,
+    /// Reservations. A further one is denied; those that exist are renewed all the same.
+    pub reservations: usize,
+    /// Circuits in total. A further one is denied.
+    pub circuits: usize,
+    /// Time that a reservation holds without being renewed (clients renew at three quarters of it).
+    pub reservation_time: Duration,
+}
+
+impl Default for RelayLimits {
+    fn default() -> Self {
+        Self {
+            per_user: 2_000_000,
+            total: 20_000_000,
+            reservations: 16_384,
+            circuits: 8192,
+            reservation_time: Duration::from_secs(12 * 3600),
         }
     }
 }

@@ -12,7 +12,7 @@ use lanchat_proto::frame::{Frame, HEADER_LEN};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::Notify;
 
 /// How to close a link.
@@ -66,6 +66,13 @@ impl Link {
         self.0.admit();
     }
 
+    /// [`Self::admit`]; and on a relay, the device may use it from now on, within this user's budget.
+    pub fn admit_user(&self, user: [u8; 16]) {
+        // The first name counts.
+        self.0.user.get_or_init(|| user);
+        self.0.admit();
+    }
+
     /// Closes the link; [`crate::NetEvent::Closed`] follows. Closing `Now` cuts an earlier `AfterFlush` short.
     pub fn close(&self, how: Close) {
         self.0.close(how);
@@ -86,6 +93,8 @@ pub(crate) struct Shared {
     max_bytes: usize,
     state: Mutex<State>,
     admitted: AtomicBool,
+    /// Who may use the relay on this connection; set before `admitted`.
+    user: OnceLock<[u8; 16]>,
     /// Wakes the writer: there is something to write, or a flush to begin. One waiter.
     work: Notify,
     /// The link begins to close. One waiter.
@@ -128,6 +137,7 @@ impl Shared {
             max_bytes,
             state: Mutex::new(State { queue: VecDeque::new(), bytes: 0, phase: Phase::Open }),
             admitted: AtomicBool::new(false),
+            user: OnceLock::new(),
             work: Notify::new(),
             closing: Notify::new(),
             admission: Notify::new(),
@@ -161,6 +171,11 @@ impl Shared {
 
     pub(crate) fn admitted(&self) -> bool {
         self.admitted.load(Ordering::Acquire)
+    }
+
+    /// The user that was named when it was admitted.
+    pub(crate) fn user(&self) -> Option<[u8; 16]> {
+        self.user.get().copied()
     }
 
     pub(crate) fn close(&self, how: Close) {

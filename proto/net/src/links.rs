@@ -5,7 +5,7 @@
 
 pub(crate) mod handler;
 
-use crate::address::{device_of, endpoint_of};
+use crate::address::{circuit_via, device_of, endpoint_of, relay_of, to_multiaddr};
 use crate::api::{Channel, CloseReason, DialFailure, DialId, DialTarget, LinkId, NetEvent};
 use crate::dials::{Attempt, Dials, Failed, NO_ANSWER};
 use crate::link::{Close, Shared};
@@ -36,6 +36,8 @@ pub(crate) struct Seed {
     pub(crate) device: DeviceId,
     /// Its address.
     pub(crate) remote: Endpoint,
+    /// It goes through a relay, whose address `remote` is then.
+    pub(crate) relayed: bool,
     /// The dial and its channel, on the dialling side.
     pub(crate) dial: Option<(DialId, Channel)>,
 }
@@ -142,7 +144,10 @@ impl Links {
     }
 
     fn attempt(&mut self, attempt: &Attempt) {
-        let address = crate::address::to_multiaddr(attempt.endpoint.socket());
+        let address = match attempt.via {
+            Some(relay) => circuit_via(relay, &attempt.endpoint),
+            None => to_multiaddr(attempt.endpoint.socket()),
+        };
         let opts = match attempt.peer {
             Some(peer) => DialOpts::peer_id(peer)
                 .condition(PeerCondition::Always)
@@ -195,6 +200,13 @@ impl Links {
     }
 }
 
+/// The endpoint in an address, and whether it is a relay's.
+fn where_at(address: &Multiaddr) -> Result<(Endpoint, bool), ConnectionDenied> {
+    let direct = endpoint_of(address).map(|at| (at, false));
+    let at = direct.or_else(|| Some((relay_of(address)?, true)));
+    at.ok_or_else(|| ConnectionDenied::new(Unusable::Address))
+}
+
 /// An error with its causes, in one line, each said once.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -217,13 +229,14 @@ impl NetworkBehaviour for Links {
         &mut self,
         connection: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
+        local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<Handler, ConnectionDenied> {
+        // A circuit is named by the relay in the local address; the remote one holds only who it is.
+        let (remote, relayed) = where_at(if relay_of(local).is_some() { local } else { remote })?;
         let device = device_of(&peer).ok_or_else(|| ConnectionDenied::new(Unusable::Key))?;
-        let remote = endpoint_of(remote).ok_or_else(|| ConnectionDenied::new(Unusable::Address))?;
         let accept = self.accept.clone();
-        Ok(self.handler(connection, peer, Seed { device, remote, dial: None }, accept))
+        Ok(self.handler(connection, peer, Seed { device, remote, relayed, dial: None }, accept))
     }
 
     fn handle_established_outbound_connection(
@@ -235,9 +248,9 @@ impl NetworkBehaviour for Links {
         _: PortUse,
     ) -> Result<Handler, ConnectionDenied> {
         let device = device_of(&peer).ok_or_else(|| ConnectionDenied::new(Unusable::Key))?;
-        let remote = endpoint_of(remote).ok_or_else(|| ConnectionDenied::new(Unusable::Address))?;
+        let (remote, relayed) = where_at(remote)?;
         let dial = self.dials.connected(connection).ok_or_else(|| ConnectionDenied::new(Unusable::Late))?;
-        Ok(self.handler(connection, peer, Seed { device, remote, dial: Some(dial) }, Vec::new()))
+        Ok(self.handler(connection, peer, Seed { device, remote, relayed, dial: Some(dial) }, Vec::new()))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {

@@ -1,7 +1,7 @@
 //! Starting the plumbing, and the handle that its owner gives commands with.
 
 use crate::address::peer_of;
-use crate::api::{DialId, DialTarget, NetConfig, NetError, NetEvent};
+use crate::api::{DialId, DialTarget, NetConfig, NetError, NetEvent, RelayStats};
 use crate::driver::{Command, Driver};
 use crate::gate::Refused;
 use crate::limits::{COMMAND_QUEUE, SHUTDOWN_TIME};
@@ -10,7 +10,7 @@ use lanchat_proto::wire::Endpoint;
 use libp2p::identity::{Keypair, ed25519};
 use std::fmt;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 /// Starts the plumbing.
@@ -41,10 +41,14 @@ impl Net {
         let refused = Arc::<Refused>::default();
         let driver = Driver::new(&key, device, config, refused.clone(), events)
             .map_err(|error| start(error.to_string()))?;
-        tokio::spawn(driver.run(commands_in, dials_in));
-        Ok((NetHandle { device, commands, dials, refused }, events_out))
+        let (reservation, wish) = watch::channel(None);
+        tokio::spawn(driver.run(commands_in, dials_in, wish));
+        Ok((NetHandle { device, commands, dials, refused, reservation: Arc::new(reservation) }, events_out))
     }
 }
+
+/// The relay that is to be reserved at, and its address.
+pub(crate) type Wish = Option<(DeviceId, Endpoint)>;
 
 /// A handle to give commands with. Cheap to clone.
 #[derive(Clone)]
@@ -53,6 +57,7 @@ pub struct NetHandle {
     commands: mpsc::Sender<Command>,
     dials: mpsc::Sender<(DialId, DialTarget)>,
     refused: Arc<Refused>,
+    reservation: Arc<watch::Sender<Wish>>,
 }
 
 impl fmt::Debug for NetHandle {
@@ -99,6 +104,29 @@ impl NetHandle {
     /// Lets a refused device in again.
     pub fn allow(&self, device: &DeviceId) {
         self.refused.allow(device);
+    }
+
+    /// Asks a relay to pass on circuits to this device, and keeps that up until [`Self::release`], whatever ends it, while
+    /// there is a connection to the relay: [`NetEvent::Reserved`] and [`NetEvent::ReservationLost`] tell. `endpoint` is the
+    /// relay's. Replaces an earlier wish; the same wish again tries at once if the last attempt failed. Does nothing
+    /// unless [`crate::RelayRole::Client`].
+    pub fn reserve(&self, relay: DeviceId, endpoint: Endpoint) {
+        self.reservation.send_replace(Some((relay, endpoint)));
+    }
+
+    /// Gives the reservation up; [`NetEvent::ReservationLost`] does not follow. Circuits that are up stay.
+    pub fn release(&self) {
+        self.reservation.send_replace(None);
+    }
+
+    /// What this device's relay does; all zero when it is none.
+    ///
+    /// # Errors
+    /// [`NetError::Stopped`].
+    pub async fn relay_stats(&self) -> Result<RelayStats, NetError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::RelayStats(reply)).await.map_err(|_| NetError::Stopped)?;
+        answer.await.map_err(|_| NetError::Stopped)
     }
 
     /// Lets links flush, closes everything and frees the ports, within 2 s. Does nothing the second time.

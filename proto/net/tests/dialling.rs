@@ -93,7 +93,8 @@ async fn a_dial_that_nobody_answers_says_what_happened_where() {
 async fn a_service_that_is_not_offered_is_a_clear_failure() {
     let (a, b) = (Device::new(1).await, Device::new(2).await);
     let mut a = a;
-    let target = DialTarget { device: Some(b.id()), endpoints: vec![b.at], channel: Channel::Coordinator };
+    let target =
+        DialTarget { device: Some(b.id()), endpoints: vec![b.at], channel: Channel::Coordinator, via: None };
     a.net.dial(DialId(1), target).unwrap();
     let failure = a.dial_failed().await;
     assert!(failure.reason.contains("does not offer this service"), "{failure:?}");
@@ -108,7 +109,7 @@ async fn both_channels_can_be_offered_and_ipv6_works() {
     assert_eq!(net.listen(loopback(at.port())).await, Ok(loopback(at.port())), "IPv4 is separate");
     let mut a = Device::new(1).await;
     for (dial, channel) in Channel::ALL.iter().enumerate() {
-        let target = DialTarget { device: None, endpoints: vec![at], channel: *channel };
+        let target = DialTarget { device: None, endpoints: vec![at], channel: *channel, via: None };
         a.net.dial(DialId(dial as u64), target).unwrap();
         let opened = a.opened().await;
         assert_eq!((opened.channel, opened.device, opened.remote), (*channel, net.device(), at));

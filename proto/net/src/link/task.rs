@@ -165,6 +165,7 @@ pub(crate) fn opened(shared: &Arc<Shared>, of: &crate::links::Seed, channel: cra
         channel,
         dialler: of.dial.is_some(),
         remote: of.remote,
+        relayed: of.relayed,
         dial: of.dial.map(|(dial, _)| dial),
     }
 }

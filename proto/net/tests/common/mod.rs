@@ -56,7 +56,7 @@ impl Device {
     }
 
     pub(crate) fn dial(&self, dial: u64, device: Option<DeviceId>, endpoints: Vec<Endpoint>) {
-        let target = DialTarget { device, endpoints, channel: Channel::Link };
+        let target = DialTarget { device, endpoints, channel: Channel::Link, via: None };
         self.net.dial(DialId(dial), target).unwrap();
     }
 

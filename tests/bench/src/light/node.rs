@@ -234,7 +234,7 @@ impl Driver {
                     Channel::Link => lanchat_net::Channel::Link,
                     Channel::Coordinator => lanchat_net::Channel::Coordinator,
                 };
-                let target = DialTarget { device: Some(device), endpoints, channel };
+                let target = DialTarget { device: Some(device), endpoints, channel, via: None };
                 if let Err(error) = self.net.dial(lanchat_net::DialId(dial.0), target) {
                     self.answers.push_back(Input::DialFailed { dial, reason: error.to_string() });
                 }
@@ -323,6 +323,7 @@ impl Driver {
                 self.endpoints.remove(&endpoint);
                 Input::Listening { endpoints: self.endpoints.iter().copied().collect() }
             }
+            NetEvent::Reserved { .. } | NetEvent::ReservationLost { .. } | NetEvent::RelayRestarted => return,
         };
         self.input(input);
     }

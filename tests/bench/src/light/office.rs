@@ -141,6 +141,7 @@ impl Office {
             device: Some(self.coordinator),
             endpoints: self.endpoints.clone(),
             channel: Channel::Coordinator,
+            via: None,
         };
         net.dial(dial, target).map_err(BenchError::failed("dialling the coordinator"))?;
         let mut opened = None;
