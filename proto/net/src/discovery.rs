@@ -205,8 +205,7 @@ impl Discovery {
             heard: None,
         }));
         let loopback = config.loopback;
-        let task =
-            task::Task::new(config, wanted, Arc::clone(&again), stopped, news, Arc::clone(&progress));
+        let task = task::Task::new(config, wanted, Arc::clone(&again), stopped, news, Arc::clone(&progress));
         let task = tokio::spawn(task.run());
         (Self { announced, again, stop, task, progress, loopback }, events)
     }

@@ -10,6 +10,7 @@
 mod address;
 mod api;
 mod dials;
+pub mod discovery;
 mod driver;
 mod gate;
 mod guard;

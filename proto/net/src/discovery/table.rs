@@ -86,10 +86,11 @@ impl Table {
 
     /// Files an announcement; answers whether it is of another device and there was room.
     pub(crate) fn file(&mut self, service: Service, name: &str, record: Record) -> bool {
+        let name = name.to_lowercase();
         if record.device == self.mine {
+            self.forget(service, &name);
             return false;
         }
-        let name = name.to_lowercase();
         let key = (service, record.device, record.realm);
         let instance = (service, name.clone());
         if self.instances.get(&instance).is_some_and(|filed| *filed != key) {

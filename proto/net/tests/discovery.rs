@@ -1,0 +1,136 @@
+//! Devices find each other in the local network: mDNS over loopback, on a port of its own so that nothing of it leaves
+//! the machine or is answered by its other programs.
+
+mod common;
+
+use common::{key, soon};
+use lanchat_net::{
+    Announced, Discovery, DiscoveryConfig, DiscoveryEvent, DiscoveryState, Found, Lost, Service,
+};
+use lanchat_proto::ids::{DeviceId, RealmId};
+use lanchat_proto::wire::Endpoint;
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::Receiver;
+
+const REALM: RealmId = RealmId([3; 32]);
+
+fn device(seed: u8) -> DeviceId {
+    key(seed).public()
+}
+
+fn everywhere(realm: RealmId, port: u16) -> Announced {
+    Announced { realm, listen: vec![Endpoint::new(([0, 0, 0, 0], port).into())] }
+}
+
+/// A UDP port that no other test uses.
+fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn start(seed: u8, udp_port: u16, announced: Announced) -> (Discovery, Receiver<DiscoveryEvent>) {
+    let config = DiscoveryConfig::new(device(seed), Service::Node, announced);
+    Discovery::start(DiscoveryConfig { loopback: true, udp_port, ..config })
+}
+
+/// The next finding of a device that has an address there; adapters may tell of more than loopback.
+async fn found(events: &mut Receiver<DiscoveryEvent>, seed: u8, realm: RealmId, port: u16) -> Found {
+    let next = async {
+        loop {
+            match events.recv().await {
+                Some(DiscoveryEvent::Found(found)) => {
+                    assert_eq!(found.device, device(seed));
+                    let at = Endpoint::new(([127, 0, 0, 1], port).into());
+                    if found.realm == realm && found.endpoints.contains(&at) {
+                        return found;
+                    }
+                }
+                Some(DiscoveryEvent::Lost(_)) => {}
+                None => panic!("the search ended"),
+            }
+        }
+    };
+    soon("a device", next).await
+}
+
+#[tokio::test]
+async fn two_devices_find_each_other_and_say_goodbye() {
+    let udp = free_port();
+    let (alice, mut hers) = start(1, udp, everywhere(REALM, 7420));
+    let (bob, mut his) = start(2, udp, everywhere(RealmId::OPEN, 7430));
+    let seen = found(&mut hers, 2, RealmId::OPEN, 7430).await;
+    assert_eq!((seen.service, seen.version), (Service::Node, 1));
+    found(&mut his, 1, REALM, 7420).await;
+
+    let status = bob.status();
+    assert_eq!((status.state, status.devices), (DiscoveryState::Running, 1));
+    assert!(status.announcements > 0 && status.heard.is_some() && !status.interfaces.is_empty());
+
+    let asked = Instant::now();
+    alice.stop().await;
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    let lost = Lost { service: Service::Node, device: device(1), realm: REALM };
+    let goodbye = async {
+        while let Some(event) = his.recv().await {
+            if event == DiscoveryEvent::Lost(lost) {
+                return;
+            }
+        }
+        panic!("the search ended");
+    };
+    soon("the goodbye", goodbye).await;
+    // Much sooner than the two minutes after which the silent are forgotten.
+    assert_eq!(bob.status().devices, 0);
+    bob.stop().await;
+}
+
+#[tokio::test]
+async fn a_changed_port_and_realm_are_seen() {
+    let udp = free_port();
+    let (alice, _) = start(3, udp, everywhere(RealmId::OPEN, 7420));
+    let (_bob, mut his) = start(4, udp, Announced { realm: RealmId::OPEN, listen: vec![] });
+    found(&mut his, 3, RealmId::OPEN, 7420).await;
+    alice.announce(everywhere(RealmId::OPEN, 7425));
+    found(&mut his, 3, RealmId::OPEN, 7425).await;
+    alice.announce(everywhere(REALM, 7425));
+    found(&mut his, 3, REALM, 7425).await;
+    alice.announce(Announced { realm: REALM, listen: vec![] });
+    let lost = async {
+        while let Some(event) = his.recv().await {
+            if matches!(event, DiscoveryEvent::Lost(lost) if lost.realm == REALM) {
+                return;
+            }
+        }
+        panic!("the search ended");
+    };
+    soon("its withdrawal", lost).await;
+}
+
+#[tokio::test]
+async fn a_port_that_cannot_be_shared_is_told_and_tried_again() {
+    // Not set up to be shared, as some other program's may be.
+    let taken = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let taken6 = UdpSocket::bind(("::", taken.local_addr().unwrap().port()));
+    let udp = taken.local_addr().unwrap().port();
+    let (alice, _events) = start(5, udp, everywhere(RealmId::OPEN, 7420));
+    let told = async {
+        loop {
+            match alice.status().state {
+                DiscoveryState::Waiting(error) => return error.to_string(),
+                DiscoveryState::Running | DiscoveryState::Stopped => panic!("it runs"),
+                DiscoveryState::Starting => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let told = soon("the reason", told).await;
+    assert!(told.contains(&format!("UDP port {udp} cannot be opened")), "{told}");
+    drop((taken, taken6));
+    alice.refresh();
+    let runs = async {
+        while alice.status().state != DiscoveryState::Running {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the next attempt", runs).await;
+    alice.stop().await;
+}
