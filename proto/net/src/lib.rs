@@ -30,6 +30,10 @@ pub use api::{
     Channel, CloseReason, DialFailure, DialId, DialTarget, LinkId, NetConfig, NetError, NetEvent, Opened,
     RelayRole, RelayStats, RelayUser,
 };
+pub use discovery::{
+    Announced, Discovery, DiscoveryConfig, DiscoveryError, DiscoveryEvent, DiscoveryState, DiscoveryStatus,
+    Found, Lost, Service,
+};
 pub use limits::{NetLimits, RelayLimits};
 pub use link::{Close, Link, SendError};
 pub use net::{Net, NetHandle};

@@ -9,7 +9,8 @@ use lanchat_net::{
 };
 use lanchat_proto::ids::{DeviceId, RealmId};
 use lanchat_proto::wire::Endpoint;
-use std::net::UdpSocket;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Receiver;
 
@@ -108,10 +109,12 @@ async fn a_changed_port_and_realm_are_seen() {
 
 #[tokio::test]
 async fn a_port_that_cannot_be_shared_is_told_and_tried_again() {
-    // Not set up to be shared, as some other program's may be.
-    let taken = UdpSocket::bind("0.0.0.0:0").unwrap();
-    let taken6 = UdpSocket::bind(("::", taken.local_addr().unwrap().port()));
-    let udp = taken.local_addr().unwrap().port();
+    // Not set up to be shared, as some other program's may be; in both families, since one is enough to run.
+    let taken6 = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP)).unwrap();
+    taken6.set_only_v6(true).unwrap();
+    taken6.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into()).unwrap();
+    let udp = taken6.local_addr().unwrap().as_socket().unwrap().port();
+    let taken = UdpSocket::bind(("0.0.0.0", udp)).unwrap();
     let (alice, _events) = start(5, udp, everywhere(RealmId::OPEN, 7420));
     let told = async {
         loop {
