@@ -27,6 +27,10 @@ impl NodeState {
             Kind::Salt => self.answer_salt(&frame.decode().ok()?),
             Kind::Avatar => self.answer_avatar(frame.decode().ok()?),
             Kind::Renewed => self.renewed_by_coordinator(frame.decode().ok()?)?,
+            Kind::RelayTerms => self.relay_offered(frame.decode().ok()?),
+            Kind::Introduction => self.introduction_came(frame.decode().ok()?),
+            Kind::Knock => self.knocked(frame.decode().ok()?),
+            Kind::DialledYou => self.dialled_you_came(link, &frame.decode().ok()?),
             Kind::Goodbye => return None,
             _ => {}
         }

@@ -1,8 +1,9 @@
 //! Which of several links to one device carries the messages, and when the others are closed.
 //!
-//! Keeps true: both ends come to the same link without asking: the one dialled by the smaller device id, among those of
-//! one dialler the older, provided that a byte came on it since the duplicate appeared. The device with the smaller id
-//! closes the others; the other device does so only after a grace. Messages use the winner alone.
+//! Keeps true: both ends come to the same link without asking: a direct one before a relayed one, then the one dialled by
+//! the smaller device id, among those of one dialler the older, provided that a byte came on it since the duplicate
+//! appeared. The device with the smaller id closes the others; the other device does so only after a grace. Messages use
+//! the winner alone; while the best link is silent, one that lives carries them.
 
 use crate::boot::LinkId;
 use crate::limits::DUPLICATE_GRACE;
@@ -20,14 +21,14 @@ impl NodeState {
     /// Links of a device that are up, the preferred one first, with whether a byte came since they were duplicates.
     fn ranked(&self, device: &DeviceId) -> Vec<(LinkId, bool)> {
         let smaller_is_me = self.me.device < *device;
-        let mut links: Vec<(bool, u64, LinkId, bool)> = self
+        let mut links: Vec<(bool, bool, u64, LinkId, bool)> = self
             .links
             .of_device(device)
             .filter(|(_, link)| link.is_up())
-            .map(|(id, link)| (link.dialler != smaller_is_me, link.age, id, link.confirmed))
+            .map(|(id, link)| (link.relayed, link.dialler != smaller_is_me, link.age, id, link.confirmed))
             .collect();
         links.sort_unstable();
-        links.into_iter().map(|(_, _, id, confirmed)| (id, confirmed)).collect()
+        links.into_iter().map(|(.., id, confirmed)| (id, confirmed)).collect()
     }
 
     /// A link came up.
@@ -54,11 +55,17 @@ impl NodeState {
         if !self.timers.is_set(Timer::Duplicate(*device)) {
             return;
         }
-        if let Some((best, true)) = self.ranked(device).first().copied() {
+        let ranked = self.ranked(device);
+        let Some((best, confirmed)) = ranked.first().copied() else { return };
+        if confirmed {
             self.use_link(device, Some(best));
             if self.me.device < *device {
                 self.close_others(device, best);
             }
+        } else if self.links.get(best).is_some_and(|link| link.is_suspect(self.now.mono))
+            && let Some((lives, _)) = ranked.iter().find(|(_, confirmed)| *confirmed)
+        {
+            self.use_link(device, Some(*lives));
         }
     }
 
@@ -93,7 +100,7 @@ impl NodeState {
             let next = ranked.iter().find(|(_, confirmed)| *confirmed).or(ranked.first()).map(|(id, _)| *id);
             self.use_link(&device, next);
         }
-        self.link_lost(&device, link.is_up());
+        self.link_lost(&device, link.is_up(), link.relayed);
     }
 
     /// Makes a link the one that carries messages, or says that there is none.
@@ -102,8 +109,9 @@ impl NodeState {
             return;
         }
         let Some(user) = self.peers.user_of(device) else { return };
-        let addr = id.and_then(|id| self.links.get(id)).map(|link| link.remote);
-        let route = if id.is_some() { Route::Direct } else { Route::None };
+        let link = id.and_then(|id| self.links.get(id));
+        let addr = link.map(|link| link.remote);
+        let route = link.map_or(Route::None, Link::route);
         self.event(Event::Link { user, device: *device, route, addr });
         self.show_presence(&user);
         if let Some(id) = id {

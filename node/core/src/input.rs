@@ -1,6 +1,7 @@
 //! All that can happen to a node.
 
 use crate::boot::{Channel, DialId, LinkId, LoadId, PersistId, RequestId};
+use crate::reach::Subnet;
 use lanchat_proto::codec::Blob;
 use lanchat_proto::entry::{LogEnd, WireEntry};
 use lanchat_proto::frame::Frame;
@@ -23,8 +24,10 @@ pub enum Input {
         channel: Channel,
         /// Whether this side dialled.
         dialler: bool,
-        /// The other's address.
+        /// The other's address; the relay's, on a relayed link.
         remote: Endpoint,
+        /// Whether the coordinator carries the connection.
+        relayed: bool,
         /// The dial that led to it.
         dial: Option<DialId>,
     },
@@ -44,14 +47,34 @@ pub enum Input {
     DialFailed {
         /// The dial.
         dial: DialId,
-        /// Why, for people.
+        /// Addresses tried and what happened there, for people.
+        attempts: Vec<(Endpoint, String)>,
+        /// What sums it up, for people.
         reason: String,
     },
-    /// The addresses on which this node listens, all of them.
+    /// The addresses on which this node listens, all of them, and the subnets of this machine's adapters.
     Listening {
-        /// Addresses without wildcards.
+        /// Addresses without wildcards, best first: those of virtual adapters last.
+        endpoints: Vec<Endpoint>,
+        /// The adapters; empty where the shell cannot tell.
+        subnets: Vec<Subnet>,
+    },
+    /// A device of the realm announces itself on the own network. That is a hint: its certificate decides.
+    Announced {
+        /// Which device it claims to be.
+        device: DeviceId,
+        /// Where it claims to listen.
         endpoints: Vec<Endpoint>,
     },
+    /// A device is not announced any more.
+    NotAnnounced {
+        /// The device.
+        device: DeviceId,
+    },
+    /// The place at the relay, asked for by `Output::Reserve`, is there.
+    Reserved,
+    /// The place at the relay is gone; the shell makes it again by itself.
+    ReservationLost,
     /// The coordinator's addresses were looked up again.
     CoordinatorEndpoints {
         /// Addresses, best first.
@@ -150,6 +173,8 @@ pub enum Command {
         /// Whose.
         user: UserId,
     },
+    /// Ask somebody to dial this node, to learn whether it can be dialled.
+    AskToBeDialled,
     /// Endorse another device of the own user.
     Endorse {
         /// Which.

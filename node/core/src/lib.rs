@@ -6,7 +6,6 @@
 
 pub mod boot;
 mod clock;
-mod dialer;
 mod directory;
 mod duplicates;
 mod fork;
@@ -18,6 +17,7 @@ pub mod memory;
 pub mod output;
 mod peers;
 mod push;
+mod reach;
 mod receipts;
 mod receive;
 mod requests;
@@ -36,4 +36,5 @@ pub use boot::Boot;
 pub use input::{Command, Input};
 pub use memory::MemoryStore;
 pub use output::{Change, Output};
+pub use reach::Subnet;
 pub use state::NodeState;

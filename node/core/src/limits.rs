@@ -21,7 +21,7 @@ pub const MAX_PENDING_LINKS: usize = 512;
 /// Time that the device with the larger id leaves a duplicate link to be closed by the other.
 pub const DUPLICATE_GRACE: Duration = Duration::from_secs(5);
 
-/// Dials under way. Further ones wait for one to end.
+/// Direct dials under way. Further ones wait for one to end.
 pub const MAX_DIALS: usize = 32;
 /// Time after which a dial that the shell never answered counts as failed.
 pub const DIAL_DEADLINE: Duration = Duration::from_secs(20);
@@ -37,6 +37,31 @@ pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(500);
 pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Spread of the first dials after a start, when only the last good addresses are known.
 pub const DIAL_AT_START: Duration = Duration::from_secs(2);
+
+/// Time that a direct dial gets before the device is asked to dial back.
+pub const DIAL_BACK_AFTER: Duration = Duration::from_millis(1500);
+/// Time that direct ways get before a circuit is asked for.
+pub const CIRCUIT_AFTER: Duration = Duration::from_secs(4);
+/// Spread of circuits after the coordinator came back, or ended them: a relay drops what comes all at once.
+pub const CIRCUIT_JITTER: Duration = Duration::from_secs(2);
+/// Upper end of the first wait after a failed circuit; doubled with each failure.
+pub const CIRCUIT_BACKOFF: Duration = Duration::from_secs(2);
+/// Lower end of every wait after a failed circuit.
+pub const CIRCUIT_BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// Longest wait between two circuits to one device.
+pub const CIRCUIT_BACKOFF_MAX: Duration = Duration::from_secs(20);
+/// Time that the coordinator has for an introduction. Then it is asked again.
+pub const INTRODUCTION_DEADLINE: Duration = Duration::from_secs(5);
+/// Longest wait that the coordinator may ask for before a circuit; a longer one is cut to it.
+pub const MAX_INTRODUCTION_WAIT: Duration = Duration::from_secs(10);
+/// Introductions under way. Further ones wait for the next try.
+pub const MAX_INTRODUCTIONS: usize = 1024;
+/// Devices remembered that announce themselves on the own network. Further ones are not dialled.
+pub const MAX_ANNOUNCED: usize = 4096;
+/// Addresses of a device whose last outcome is remembered; the oldest is forgotten.
+pub const MAX_TRIED: usize = 24;
+/// Devices that are being dialled because they asked whether they can be reached. Others are told that nothing was tried.
+pub const MAX_PROBES: usize = 8;
 
 /// Lower end of the wait before the coordinator is tried again.
 pub const SESSION_RETRY_MIN: Duration = Duration::from_millis(300);

@@ -10,6 +10,7 @@ use crate::output::Output;
 use crate::state::NodeState;
 use crate::sync::LinkSync;
 use crate::timers::Timer;
+use crate::view::Route;
 use lanchat_proto::certificate::{CertificateError, Member, check_chain};
 use lanchat_proto::codec::BoundedVec;
 use lanchat_proto::frame::{Frame, Kind};
@@ -37,7 +38,10 @@ pub(crate) enum Phase {
 pub(crate) struct Link {
     pub(crate) device: DeviceId,
     pub(crate) dialler: bool,
+    /// The other's address; the relay's, on a relayed link.
     pub(crate) remote: Endpoint,
+    /// Whether the coordinator carries it.
+    pub(crate) relayed: bool,
     pub(crate) phase: Phase,
     /// Rises with every link that came up, for the rule about duplicates.
     pub(crate) age: u64,
@@ -61,6 +65,16 @@ impl Link {
 
     pub(crate) fn is_up(&self) -> bool {
         self.member().is_some()
+    }
+
+    /// Whether nothing came for so long that other ways are tried.
+    pub(crate) fn is_suspect(&self, now: Mono) -> bool {
+        now.since(self.heard) >= LINK_SUSPECT
+    }
+
+    /// How the link reaches the device.
+    pub(crate) fn route(&self) -> Route {
+        if self.relayed { Route::Relay } else { Route::Direct }
     }
 }
 
@@ -104,9 +118,10 @@ impl NodeState {
         device: DeviceId,
         dialler: bool,
         remote: Endpoint,
+        relayed: bool,
         dial: Option<DialId>,
     ) {
-        self.dial_opened(dial);
+        self.dial_opened(dial, remote, relayed);
         let pending = self.links.all.values().filter(|link| !link.is_up()).count();
         let too_many = self.links.of_device(&device).count() >= MAX_LINKS_PER_DEVICE;
         if device == self.me.device || too_many || (!dialler && pending >= MAX_PENDING_LINKS) {
@@ -119,7 +134,19 @@ impl NodeState {
         let (age, asked, confirmed) = (0, false, true);
         self.links.all.insert(
             link,
-            Link { device, dialler, remote, phase, age, heard: now, sent: now, asked, confirmed, sync },
+            Link {
+                device,
+                dialler,
+                remote,
+                relayed,
+                phase,
+                age,
+                heard: now,
+                sent: now,
+                asked,
+                confirmed,
+                sync,
+            },
         );
         self.timers.set(Timer::Hello(link), self.after(HELLO_DEADLINE));
         if dialler {
@@ -200,16 +227,16 @@ impl NodeState {
         self.links.ages += 1;
         let age = self.links.ages;
         let Some(link) = self.links.get_mut(id) else { return };
-        let (device, remote, dialler) = (link.device, link.remote, link.dialler);
+        let (device, remote, dialler, relayed) = (link.device, link.remote, link.dialler, link.relayed);
         link.phase = Phase::Up(Box::new(member.clone()));
         link.age = age;
         self.timers.cancel(Timer::Hello(id));
         self.timers.set(Timer::Beat(id), self.after(HEARTBEAT));
         self.clock.peer_says(device, hello.time, self.now.wall);
         self.warn_of_clock();
-        let endpoint = self.peers.good_endpoint(&device, remote, dialler);
+        let endpoint = if relayed { None } else { self.good_endpoint(&device, remote, dialler) };
         self.note_device(device, &member, &hello.certificate, &hello.chain, endpoint);
-        self.dial_succeeded(&device);
+        self.way_found(&device, relayed);
         self.send_missing_revocations(id, &hello.revocations);
         self.link_added(id, device);
     }
@@ -235,6 +262,8 @@ impl NodeState {
             Kind::States => self.states_came(id, &frame.decode().ok()?),
             Kind::Revocations => self.revocations_came(Some(id), &frame.decode().ok()?),
             Kind::Renewed => self.renewed_came(id, &frame.decode().ok()?)?,
+            Kind::DialMe => self.dial_me_came(id, &frame.decode().ok()?),
+            Kind::DialledYou => self.dialled_you_came(id, &frame.decode().ok()?),
             _ => return None,
         }
         Some(())
@@ -279,6 +308,11 @@ impl NodeState {
             self.post(id, Frame::new(Kind::Heartbeat, &Heartbeat { answer: ask }));
         }
         let Some(link) = self.links.get(id) else { return };
+        if ask {
+            let device = link.device;
+            self.link_suspect(&device);
+        }
+        let Some(link) = self.links.get(id) else { return };
         let patience = if link.asked { LINK_DEAD } else { LINK_SUSPECT };
         let next = link.sent.plus(HEARTBEAT).min(link.heard.plus(patience));
         self.timers.set(Timer::Beat(id), next.max(now.plus(std::time::Duration::from_millis(1))));
@@ -316,6 +350,7 @@ impl NodeState {
         for timer in [Timer::Hello(id), Timer::Beat(id), Timer::Probe(id), Timer::Unstick(id)] {
             self.timers.cancel(timer);
         }
+        self.probe_over(id);
         self.loads.forget_link(id);
         self.forget_mending(id);
         self.link_removed(id, &link);

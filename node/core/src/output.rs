@@ -11,6 +11,7 @@ use lanchat_proto::state::{ReceiptRecord, SignedState};
 use lanchat_proto::time::Wall;
 use lanchat_proto::wire::Endpoint;
 use lanchat_proto::wire::coordinator::{DirectoryMark, Presence, Profile, Refusal};
+use lanchat_proto::wire::reach::DialledPort;
 
 /// A thing for the shell to do.
 #[derive(Clone, Debug)]
@@ -40,11 +41,22 @@ pub enum Output {
         dial: DialId,
         /// Whom.
         device: DeviceId,
-        /// Where, best first.
+        /// Where, best first; the relay's addresses, for a circuit.
         endpoints: Vec<Endpoint>,
         /// What for.
         channel: Channel,
+        /// The relay, for a circuit.
+        via: Option<DeviceId>,
     },
+    /// Keep a place at a relay, so that others can reach this device through it. A place that ends is made again.
+    Reserve {
+        /// The relay.
+        relay: DeviceId,
+        /// Where it is connected.
+        endpoint: Endpoint,
+    },
+    /// Keep no place at a relay any more.
+    Release,
     /// Write these changes in one transaction, in order.
     Persist {
         /// Repeated by the outcome.
@@ -181,6 +193,13 @@ pub enum Answer {
     Salt([u8; 16]),
     /// An avatar; empty without one.
     Avatar(Vec<u8>),
+    /// This node was dialled.
+    Dialled {
+        /// By which device; `None` for the coordinator.
+        by: Option<DeviceId>,
+        /// What happened at which port.
+        ports: Vec<DialledPort>,
+    },
 }
 
 /// Why a command was not carried out.
@@ -218,6 +237,9 @@ pub enum CommandError {
     /// The command needs the coordinator, which is not connected.
     #[error("the coordinator is not connected")]
     NoCoordinator,
+    /// There is neither a coordinator nor a linked device to ask.
+    #[error("nobody is connected whom to ask")]
+    NobodyToAsk,
     /// The command needs an organisation.
     #[error("this node belongs to no organisation")]
     NoOrganisation,

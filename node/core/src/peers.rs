@@ -4,13 +4,11 @@
 //! once. A device belongs to one user for ever. Goes in: the directory, presence, links. Goes out: [`UserView`], events.
 
 use crate::boot::{KnownDevice, LinkId};
-use crate::dialer::sort_endpoints;
 use crate::output::Event;
 use crate::state::{Me, NodeState};
 use crate::view::{DeviceView, Route, UserView};
 use lanchat_proto::ids::{DeviceId, UserId};
 use lanchat_proto::time::Wall;
-use lanchat_proto::wire::Endpoint;
 use lanchat_proto::wire::coordinator::{OnlineDevice, Presence, Profile};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -145,25 +143,6 @@ impl Peers {
         was.then_some(user)
     }
 
-    /// The address to dial a device at another time, as far as a link tells: the one that was dialled, or for an
-    /// accepted link the one at the same host that the device told.
-    pub(crate) fn good_endpoint(&self, id: &DeviceId, remote: Endpoint, dialler: bool) -> Option<Endpoint> {
-        if dialler {
-            return Some(remote);
-        }
-        let online = self.devices.get(id)?.online.as_ref()?;
-        online.endpoints.iter().find(|endpoint| endpoint.ip() == remote.ip()).copied()
-    }
-
-    /// Where to dial a device, best first.
-    pub(crate) fn endpoints(&self, id: &DeviceId, me: &Me) -> Vec<Endpoint> {
-        let Some(device) = self.devices.get(id) else { return Vec::new() };
-        let told = device.online.as_ref().map(|online| online.endpoints.to_vec()).unwrap_or_default();
-        let same_host = device.online.as_ref().is_some_and(|online| online.host.0 == me.host);
-        let last = device.known.as_ref().and_then(|known| known.endpoint);
-        sort_endpoints(&told, last, same_host, device.online.is_none(), &me.listening)
-    }
-
     fn presence(&self, user: &User) -> Option<Presence> {
         let mut all: Vec<Presence> = Vec::new();
         for device in user.devices.iter().filter_map(|id| self.devices.get(id)) {
@@ -184,7 +163,7 @@ impl Peers {
             let trust = device.known.as_ref().map(|known| known.trust);
             devices.push(DeviceView {
                 device: *device_id,
-                route: if link.is_some() { Route::Direct } else { Route::None },
+                route: link.map_or(Route::None, crate::links::Link::route),
                 addr: link.map(|link| link.remote),
                 endorsed: trust.is_some_and(|trust| trust > crate::boot::DeviceTrust::Unendorsed),
             });
@@ -260,7 +239,8 @@ impl NodeState {
         let user = self.peers.set_offline(device, wall);
         let links: Vec<LinkId> = self.links.of_device(device).map(|(id, _)| id).collect();
         links.into_iter().for_each(|link| self.close(link, false));
-        self.forget_dial(device);
+        self.reach.announced.remove(device);
+        self.forget_way(device);
         user.iter().for_each(|user| self.show_presence(user));
     }
 
@@ -270,10 +250,14 @@ impl NodeState {
         if device == self.me.device {
             return;
         }
-        let came = !self.peers.is_online(&device);
+        let before = self.peers.devices.get(&device).and_then(|row| row.online.as_ref());
+        let came = before.is_none();
+        let moved = before.is_none_or(|before| before.endpoints != online.endpoints);
         if self.peers.set_online(online) {
             self.show_presence(&user);
-            self.device_appeared(&device, came);
+            if moved {
+                self.device_appeared(&device, came);
+            }
         }
     }
 
@@ -282,7 +266,7 @@ impl NodeState {
         let user = self.peers.set_offline(device, last_seen);
         match self.peers.link_of(device) {
             Some(link) => self.probe(link),
-            None => self.forget_dial(device),
+            None => self.forget_way(device),
         }
         user.iter().for_each(|user| self.show_presence(user));
     }

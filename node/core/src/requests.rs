@@ -42,6 +42,7 @@ impl NodeState {
             | Command::Nudge { .. }
             | Command::MarkRead { .. }
             | Command::SetPresence { .. }
+            | Command::AskToBeDialled
             | Command::Endorse { .. }
             | Command::AcceptDevice { .. } => return Err(CommandError::NoCoordinator),
         };
@@ -52,7 +53,7 @@ impl NodeState {
     }
 
     /// Answers the request with this id. Returns whether there is one.
-    fn finish(&mut self, id: u64, result: Result<Answer, CommandError>) -> bool {
+    pub(crate) fn finish(&mut self, id: u64, result: Result<Answer, CommandError>) -> bool {
         let Some(request) = self.session.requests.remove(&id) else { return false };
         self.timers.cancel(Timer::Request(request));
         self.out.push_back(Output::Answer { request, result });

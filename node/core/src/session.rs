@@ -8,10 +8,11 @@ use crate::boot::{Channel, CoordinatorPin, DialId, LinkId, RequestId};
 use crate::limits::{
     BANNED_RETRY, COPY_RETRY, SESSION_RETRY, SESSION_RETRY_MAX, SESSION_RETRY_MIN, SIGN_IN_DEADLINE,
 };
+use crate::links::Link;
 use crate::output::{Change, Event, Notice, Output};
 use crate::state::NodeState;
 use crate::timers::Timer;
-use crate::view::{CoordinatorState, Route, StatusView};
+use crate::view::{CoordinatorState, RelayState, Route, StatusView};
 use lanchat_proto::certificate::{Certificate, IssuingCertificate, ListAnchor, Revocation};
 use lanchat_proto::codec::BoundedVec;
 use lanchat_proto::frame::{Frame, Kind};
@@ -28,6 +29,7 @@ use lanchat_proto::wire::coordinator::{
     SignedIn, Welcome,
 };
 use lanchat_proto::wire::link::{Goodbye, GoodbyeReason, Heartbeat, Renewed, Revocations};
+use lanchat_proto::wire::reach::RelayTerms;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -66,6 +68,9 @@ pub(crate) struct Session {
     pub(crate) mark: DirectoryMark,
     pub(crate) pages: Vec<Profile>,
     pub(crate) pages_fresh: bool,
+    /// Whether others reach this device through the coordinator, and what it promised.
+    pub(crate) relay: RelayState,
+    pub(crate) terms: Option<RelayTerms>,
     next_request: u64,
     pub(crate) requests: BTreeMap<u64, RequestId>,
 }
@@ -92,6 +97,8 @@ impl Session {
             mark,
             pages: Vec::new(),
             pages_fresh: false,
+            relay: RelayState::None,
+            terms: None,
             next_request: 0,
             requests: BTreeMap::new(),
         }
@@ -115,6 +122,11 @@ impl Session {
 
     pub(crate) fn is_on(&self) -> bool {
         self.on().is_some()
+    }
+
+    /// The coordinator as a relay: its key, and where it is connected.
+    pub(crate) fn relay_address(&self) -> Option<(DeviceId, Endpoint)> {
+        Some((self.pin.as_ref()?.device, self.addr.filter(|_| self.is_on())?))
     }
 
     pub(crate) fn has_organisation(&self) -> bool {
@@ -153,7 +165,7 @@ impl NodeState {
     /// The node as a whole.
     #[must_use]
     pub fn status(&self) -> StatusView {
-        let linked = self.peers.linked().count();
+        let routes = || self.peers.linked().filter_map(|(_, _, link)| self.links.get(link)).map(Link::route);
         StatusView {
             realm: self.me.realm,
             user: self.me.user,
@@ -164,10 +176,11 @@ impl NodeState {
                 .session
                 .addr
                 .or_else(|| self.session.pin.as_ref().and_then(|pin| pin.endpoints.first().copied())),
-            listening: self.me.listening.clone(),
-            direct: if Route::Direct > Route::None { linked } else { 0 },
-            relay: 0,
+            listening: self.me.place.listening.clone(),
+            direct: routes().filter(|route| *route == Route::Direct).count(),
+            relay: routes().filter(|route| *route == Route::Relay).count(),
             clock_offset: self.clock.offset(),
+            relay_state: self.session.relay,
         }
     }
 
@@ -213,11 +226,12 @@ impl NodeState {
             self.session_lost();
             return;
         }
-        let dial = self.dialer.next_id();
+        let dial = self.reach.next_id();
         self.session.phase = Phase::Dialling(dial);
         self.timers.set(Timer::Session, self.after(crate::limits::DIAL_DEADLINE));
         let channel = Channel::Coordinator;
-        self.out.push_back(Output::Dial { dial, device: pin.device, endpoints: pin.endpoints, channel });
+        let (device, endpoints, via) = (pin.device, pin.endpoints, None);
+        self.out.push_back(Output::Dial { dial, device, endpoints, channel, via });
     }
 
     pub(crate) fn session_dial_failed(&mut self, dial: DialId) {
@@ -266,6 +280,7 @@ impl NodeState {
             None => self.timers.cancel(Timer::Session),
         }
         self.timers.cancel(Timer::Renew);
+        self.relay_gone();
         self.session.number = None;
         self.session.snapshot = None;
         self.session.snapshot_asked = false;
@@ -373,7 +388,7 @@ impl NodeState {
     }
 
     fn device_report(&self) -> DeviceReport {
-        let usable = self.me.listening.iter().filter(|endpoint| endpoint.is_usable()).copied();
+        let usable = self.me.place.listening.iter().filter(|endpoint| endpoint.is_usable()).copied();
         DeviceReport {
             endpoints: BoundedVec::first(usable),
             host: HostIdField(self.me.host),

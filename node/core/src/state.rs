@@ -2,17 +2,17 @@
 //!
 //! Keeps true: outputs leave in the order in which they were decided; a stopped node does nothing more. Goes in:
 //! [`Input`] and due times. Goes out: [`Output`] and the next due time. Parts: `links`, `duplicates`, `peers`,
-//! `dialer`, `session`, `log`, `writes`, `sync`, `receipts`, `trust`, `revocations`; each holds the rules of one thing.
+//! `reach`, `session`, `log`, `writes`, `sync`, `receipts`, `trust`, `revocations`; each holds the rules of one thing.
 
 use crate::boot::{Boot, Channel, LinkId, Settings};
 use crate::clock::{Clock, ClockStep};
-use crate::dialer::Dialer;
 use crate::fork::Forks;
 use crate::input::{Command, Input};
 use crate::links::Links;
 use crate::log::Logs;
 use crate::output::{Answer, Change, CommandError, Event, Notice, Output};
 use crate::peers::Peers;
+use crate::reach::{Place, Reach};
 use crate::receipts::Receipts;
 use crate::revocations::RevocationLists;
 use crate::rng::Rng;
@@ -27,7 +27,6 @@ use lanchat_proto::ids::{DeviceId, Epoch, HostId, RealmId, UserId};
 use lanchat_proto::names::UserName;
 use lanchat_proto::signed::SecretKey;
 use lanchat_proto::time::{Mono, Now, Wall};
-use lanchat_proto::wire::Endpoint;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Who this node is.
@@ -43,7 +42,7 @@ pub(crate) struct Me {
     pub(crate) epoch: Epoch,
     pub(crate) new_epochs: u32,
     pub(crate) host: HostId,
-    pub(crate) listening: Vec<Endpoint>,
+    pub(crate) place: Place,
 }
 
 /// A node: the rules, without clock, files, sockets or chance.
@@ -58,7 +57,7 @@ pub struct NodeState {
     pub(crate) out: VecDeque<Output>,
     pub(crate) links: Links,
     pub(crate) peers: Peers,
-    pub(crate) dialer: Dialer,
+    pub(crate) reach: Reach,
     pub(crate) session: Session,
     pub(crate) logs: Logs,
     pub(crate) writes: Writes,
@@ -95,7 +94,7 @@ impl NodeState {
             epoch: boot.epoch,
             new_epochs: 0,
             host: boot.host,
-            listening: Vec::new(),
+            place: Place::default(),
         };
         let mut node = Self {
             clock: Clock::new(stored.last_stamp, (!open).then_some(stored.clock_offset)),
@@ -105,7 +104,7 @@ impl NodeState {
             out: VecDeque::new(),
             links: Links::default(),
             peers: Peers::default(),
-            dialer: Dialer::default(),
+            reach: Reach::default(),
             session: Session::new(boot.coordinator.filter(|_| !open), stored.directory),
             logs: Logs::new(&me, stored.logs, stored.arrival),
             writes: Writes::default(),
@@ -133,17 +132,20 @@ impl NodeState {
             return;
         }
         match input {
-            Input::Opened { link, device, channel, dialler, remote, dial } => match channel {
-                Channel::Link => self.link_opened(link, device, dialler, remote, dial),
+            Input::Opened { link, device, channel, dialler, remote, relayed, dial } => match channel {
+                Channel::Link => self.link_opened(link, device, dialler, remote, relayed, dial),
                 Channel::Coordinator => self.session_opened(link, device, remote, dial),
             },
             Input::Frame { link, frame } => self.frame(link, &frame),
             Input::Closed { link } => self.closed(link),
-            Input::DialFailed { dial, .. } => self.dial_failed(dial),
-            Input::Listening { endpoints } => {
-                self.me.listening = endpoints;
-                self.report();
+            Input::DialFailed { dial, attempts, reason } => self.dial_failed(dial, attempts, reason),
+            Input::Listening { endpoints, subnets } => {
+                self.listening(Place { listening: endpoints, subnets })
             }
+            Input::Announced { device, endpoints } => self.announced(device, endpoints),
+            Input::NotAnnounced { device } => self.not_announced(&device),
+            Input::Reserved => self.reserved(true),
+            Input::ReservationLost => self.reserved(false),
             Input::CoordinatorEndpoints { endpoints } => self.coordinator_moved(endpoints),
             Input::NetworkChanged => self.network_changed(),
             Input::Stored { id } => self.stored(id),
@@ -172,14 +174,17 @@ impl NodeState {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
         self.pass_time(now);
-        while let Some(timer) = self.timers.due(now.mono) {
+        while let Some(timer) = self.timers.due(now.mono).filter(|_| !self.stopping) {
             match timer {
                 Timer::Hello(link) => self.close(link, false),
                 Timer::Beat(link) => self.beat(link),
                 Timer::Probe(link) => self.probe_ended(link),
                 Timer::Duplicate(device) => self.duplicates_ended(device),
                 Timer::Dial(device) => self.dial(device),
-                Timer::DialEnd(device) => self.dial_ended(device),
+                Timer::DialBack(device) => self.ask_dial_back(device),
+                Timer::Circuit(device) => self.circuit(device),
+                Timer::DialEnd(dial) => self.dial_ended(dial),
+                Timer::ProbeEnd(link) => self.probe_over(link),
                 Timer::Session => self.session_due(),
                 Timer::Renew => self.renew(),
                 Timer::Stale => self.coordinator_presence_stale(),
@@ -224,6 +229,7 @@ impl NodeState {
                 self.report();
                 Some(Ok(Answer::Done))
             }
+            Command::AskToBeDialled => self.ask_to_be_dialled(request).err().map(Err),
             Command::Endorse { device } => Some(self.endorse(device).map(|()| Answer::Done)),
             Command::AcceptDevice { device } => Some(self.accept_device(device).map(|()| Answer::Done)),
             Command::SetProfile { .. }
@@ -247,6 +253,20 @@ impl NodeState {
             self.session_lost();
         } else {
             self.link_gone(link);
+        }
+    }
+
+    /// Where this node listens changed: others are told, and if an adapter came or went, all ways are tried again.
+    fn listening(&mut self, place: Place) {
+        let moved = place.subnets != self.me.place.subnets;
+        let first = self.me.place.subnets.is_empty();
+        let news = place.listening != self.me.place.listening;
+        self.me.place = place;
+        if news {
+            self.report();
+        }
+        if moved && !first {
+            self.network_changed();
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Keeps true: setting a timer replaces the one of the same purpose; nothing fires early.
 
-use crate::boot::{LinkId, RequestId};
+use crate::boot::{DialId, LinkId, RequestId};
 use lanchat_proto::ids::{ConversationId, DeviceId, LogId};
 use lanchat_proto::time::Mono;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +18,16 @@ pub(crate) enum Timer {
     Probe(LinkId),
     /// Several links to a device have to be settled by now.
     Duplicate(DeviceId),
-    /// A device is to be dialled.
+    /// A device is to be dialled directly.
     Dial(DeviceId),
+    /// A device that does not answer is to be asked to dial back.
+    DialBack(DeviceId),
+    /// A circuit to a device is to be asked for, or dialled.
+    Circuit(DeviceId),
     /// A dial should have ended by now.
-    DialEnd(DeviceId),
+    DialEnd(DialId),
+    /// A device that asked to be dialled is to have its answer by now.
+    ProbeEnd(LinkId),
     /// The coordinator is to be tried, or has not answered.
     Session,
     /// The certificate is old enough to be renewed.
@@ -48,7 +54,10 @@ impl Timer {
             Self::Probe(_) => "offline probe",
             Self::Duplicate(_) => "duplicate links",
             Self::Dial(_) => "dial",
+            Self::DialBack(_) => "dial-back",
+            Self::Circuit(_) => "circuit",
             Self::DialEnd(_) => "dial deadline",
+            Self::ProbeEnd(_) => "dial test deadline",
             Self::Session => "coordinator session",
             Self::Renew => "certificate renewal",
             Self::Stale => "presence without coordinator",
@@ -90,6 +99,11 @@ impl Timers {
 
     pub(crate) fn is_set(&self, timer: Timer) -> bool {
         self.set.contains_key(&timer)
+    }
+
+    /// When the timer is due.
+    pub(crate) fn at(&self, timer: Timer) -> Option<Mono> {
+        self.set.get(&timer).copied()
     }
 
     pub(crate) fn next(&self) -> Option<(Mono, &'static str)> {

@@ -4,6 +4,7 @@ use lanchat_proto::ids::{DeviceId, RealmId, UserId};
 use lanchat_proto::time::Wall;
 use lanchat_proto::wire::Endpoint;
 use lanchat_proto::wire::coordinator::{Presence, Refusal};
+use std::time::Duration;
 
 /// How a device is reached.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -15,6 +16,65 @@ pub enum Route {
     Relay,
     /// Directly.
     Direct,
+}
+
+/// Where the knowledge of an address comes from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Source {
+    /// The last good link.
+    LastLink,
+    /// Announced on the own network (mDNS).
+    Announced,
+    /// The coordinator: what it observed, and what the device told it.
+    Coordinator,
+    /// Nobody any more; it was tried before.
+    Forgotten,
+}
+
+/// Whether others can reach this device through the coordinator.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum RelayState {
+    /// The coordinator carries nothing, or is not connected.
+    #[default]
+    None,
+    /// A place is being asked for.
+    Reserving,
+    /// Yes.
+    Reserved,
+}
+
+/// An address of a device and what became of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AddressView {
+    /// The address.
+    pub endpoint: Endpoint,
+    /// Where it is known from.
+    pub source: Source,
+    /// Time since it was tried last; `None`: never, in this run.
+    pub tried_ago: Option<Duration>,
+    /// What went wrong then, for people; `None`: it answered, or was never tried.
+    pub failure: Option<String>,
+}
+
+/// How a device is reached, and why not better.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReachView {
+    /// The device.
+    pub device: DeviceId,
+    /// Its user; zeros for one that is only announced.
+    pub user: UserId,
+    /// How it is reached.
+    pub route: Route,
+    /// Where.
+    pub addr: Option<Endpoint>,
+    /// Whether this node wants a link to it now.
+    pub wanted: bool,
+    /// Its addresses, best first.
+    pub addresses: Vec<AddressView>,
+    /// What went wrong with the last circuit, for people.
+    pub circuit_failure: Option<String>,
+    /// Time until the next try.
+    pub next_try: Option<Duration>,
 }
 
 /// The way to the coordinator.
@@ -99,4 +159,6 @@ pub struct StatusView {
     pub relay: usize,
     /// Correction of the wall clock in milliseconds.
     pub clock_offset: i64,
+    /// Whether others can reach this device through the coordinator.
+    pub relay_state: RelayState,
 }

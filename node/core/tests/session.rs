@@ -272,7 +272,7 @@ fn presence_and_addresses_are_reported_when_they_change() {
     let shown = Event::Presence { user: stage.pcs[alice].user, presence: Some(Presence::Busy) };
     let told = stage.pcs[bob].events.iter().filter(|event| format!("{event:?}") == format!("{shown:?}"));
     assert_eq!(told.count(), 1);
-    stage.input(alice, Input::Listening { endpoints: Vec::new() });
+    stage.input(alice, Input::Listening { endpoints: Vec::new(), subnets: Vec::new() });
     stage.settle();
     assert!(stage.coordinator.online[&stage.pcs[alice].device()].endpoints.is_empty());
 }

@@ -146,6 +146,7 @@ impl From<CommandError> for ApiError {
             }
             CommandError::Busy => simple(S::SERVICE_UNAVAILABLE, "busy", EXIT_FAILED),
             CommandError::NoCoordinator => simple(S::SERVICE_UNAVAILABLE, "no_coordinator", EXIT_FAILED),
+            CommandError::NobodyToAsk => simple(S::SERVICE_UNAVAILABLE, "nobody_to_ask", EXIT_FAILED),
             CommandError::NoOrganisation => simple(S::CONFLICT, "no_organisation", EXIT_FAILED),
             CommandError::Refused(refusal) => refusal_error(refusal, 0),
             CommandError::TimedOut => simple(S::GATEWAY_TIMEOUT, "coordinator_timeout", EXIT_TIMED_OUT),
@@ -266,6 +267,7 @@ pub const CODES: &[&str] = &[
     "name_taken",
     "needs_update",
     "no_coordinator",
+    "nobody_to_ask",
     "no_groups",
     "no_organisation",
     "no_such_account",

@@ -217,7 +217,7 @@ impl<'a> MembershipLoop<'a> {
     /// Runs until the program ends or another membership is wanted; everything is closed then.
     pub(crate) async fn run(mut self) -> Outcome {
         self.look_up();
-        self.input(Input::Listening { endpoints: self.listeners.endpoints() }).await;
+        self.input(self.listening()).await;
         let outcome = self.turns().await;
         self.stop().await;
         outcome
@@ -306,19 +306,17 @@ impl<'a> MembershipLoop<'a> {
                 Output::Close { link, after_flush } => {
                     self.close(link, if after_flush { Close::AfterFlush } else { Close::Now });
                 }
-                Output::Dial { dial, device, endpoints, channel } => {
-                    let target = DialTarget {
-                        device: Some(device),
-                        endpoints,
-                        channel: net_channel(channel),
-                        via: None,
-                    };
+                Output::Dial { dial, device, endpoints, channel, via } => {
+                    let target =
+                        DialTarget { device: Some(device), endpoints, channel: net_channel(channel), via };
                     if let Err(error) = self.net.dial(lanchat_net::DialId(dial.0), target) {
                         let now = self.shared.clock.now();
                         let (attempts, reason) = (Vec::new(), error.to_string());
                         self.core.handle_input(Input::DialFailed { dial, attempts, reason }, now);
                     }
                 }
+                Output::Reserve { relay, endpoint } => self.net.reserve(relay, endpoint),
+                Output::Release => self.net.release(),
                 Output::Persist { id, changes } => {
                     let store = self.store.clone();
                     self.with_answers(store.persist(id, changes)).await;
@@ -378,6 +376,10 @@ impl<'a> MembershipLoop<'a> {
         self.core.handle_input(input, now);
     }
 
+    fn listening(&self) -> Input {
+        Input::Listening { endpoints: self.listeners.endpoints(), subnets: Vec::new() }
+    }
+
     fn net_event(&mut self, event: NetEvent) {
         let input = match event {
             NetEvent::Opened(opened) => {
@@ -405,14 +407,19 @@ impl<'a> MembershipLoop<'a> {
                 Input::DialFailed { dial: DialId(failure.dial.0), attempts, reason }
             }
             NetEvent::Listening(endpoint) => match self.listeners.add(endpoint) {
-                true => Input::Listening { endpoints: self.listeners.endpoints() },
+                true => self.listening(),
                 false => return,
             },
             NetEvent::NotListening(endpoint) => match self.listeners.remove(&endpoint) {
-                true => Input::Listening { endpoints: self.listeners.endpoints() },
+                true => self.listening(),
                 false => return,
             },
-            NetEvent::Reserved { .. } | NetEvent::ReservationLost { .. } | NetEvent::RelayRestarted => return,
+            NetEvent::Reserved { .. } => Input::Reserved,
+            NetEvent::ReservationLost { reason, .. } => {
+                tracing::info!(%reason, "The place at the relay is gone");
+                Input::ReservationLost
+            }
+            NetEvent::RelayRestarted => return,
         };
         let now = self.shared.clock.now();
         self.core.handle_input(input, now);

@@ -105,6 +105,7 @@ export const chinese = {
   error_name_taken: "该用户名已被占用",
   error_needs_update: "此会话需要更新 lanchat",
   error_no_coordinator: "未连接到协调器",
+  error_nobody_to_ask: "没有已连接的对象可以询问",
   error_no_groups: "尚不支持群组",
   error_no_organisation: "本机不属于任何组织",
   error_no_such_account: "没有该账号",

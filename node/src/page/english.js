@@ -105,6 +105,7 @@ export const english = {
   error_name_taken: "This user name is taken",
   error_needs_update: "This conversation needs a newer lanchat",
   error_no_coordinator: "There is no connection to the coordinator",
+  error_nobody_to_ask: "Nobody is connected whom to ask",
   error_no_groups: "Groups do not exist yet",
   error_no_organisation: "This PC is in no organisation",
   error_no_such_account: "There is no such account",

@@ -45,10 +45,11 @@ impl World {
                     }
                 }
             }
-            Output::Dial { dial, device, endpoints, channel } => {
+            Output::Dial { dial, device, endpoints, channel, via: _ } => {
                 self.trace.say(self.now, || format!("{at} dials {}", device.short()));
                 self.dial(at, dial, device, &endpoints, channel);
             }
+            Output::Reserve { .. } | Output::Release => {}
             Output::Persist { id, changes } => {
                 let heard = self.pc(at).map_or(0, |pc| pc.failures_heard);
                 self.queue_job(at, Job::Write(id, changes, heard));

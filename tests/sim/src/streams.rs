@@ -98,7 +98,8 @@ impl World {
             self.tell_office(run, coordinator::Input::Opened { link, device, remote });
         } else {
             let dialler = side == 0;
-            self.tell(at, run, Input::Opened { link: LinkId(conn), device, channel, dialler, remote, dial });
+            let (link, relayed) = (LinkId(conn), false);
+            self.tell(at, run, Input::Opened { link, device, channel, dialler, remote, relayed, dial });
         }
     }
 

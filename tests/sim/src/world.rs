@@ -218,7 +218,11 @@ impl World {
             Event::Opened { conn, side, dial } => self.opened(conn, side, dial),
             Event::Connect { at, run, dial, channel, target } => self.connect(at, run, dial, channel, target),
             Event::DialFailed { at, run, dial } => {
-                self.tell(at, run, Input::DialFailed { dial, reason: "unreachable".to_owned() });
+                self.tell(
+                    at,
+                    run,
+                    Input::DialFailed { dial, attempts: Vec::new(), reason: "unreachable".to_owned() },
+                );
             }
             Event::Arrive { conn, side } => self.arrive(conn, side),
             Event::Gone { conn, side } => self.gone(conn, side),
@@ -308,7 +312,7 @@ impl World {
         self.trace.mix(&[2, now, at as u64]);
         self.trace.say(now, || format!("pc {at} starts"));
         self.pump(at);
-        self.tell(at, run, Input::Listening { endpoints: vec![endpoint(at)] });
+        self.tell(at, run, Input::Listening { endpoints: vec![endpoint(at)], subnets: Vec::new() });
     }
 
     /// A command of the user at a machine. `None` when its program does not run.

@@ -14,6 +14,7 @@ use lanchat_proto::wire::coordinator::{
     Snapshot, Welcome,
 };
 use lanchat_proto::wire::link::Heartbeat;
+use lanchat_proto::wire::reach::{Introduce, Introduced, Introduction, Knock, RelayTerms, Way};
 use std::collections::BTreeMap;
 
 pub const ADDRESS: &str = "192.168.1.250:7422";
@@ -35,6 +36,8 @@ pub struct Coordinator {
     pub links: BTreeMap<LinkId, DeviceId>,
     pub sign_ins: Vec<SignIn>,
     pub seen: Vec<(LinkId, Frame)>,
+    /// Whether it carries circuits.
+    pub relays: bool,
 }
 
 impl Coordinator {
@@ -59,6 +62,7 @@ impl Coordinator {
             links: BTreeMap::new(),
             sign_ins: Vec::new(),
             seen: Vec::new(),
+            relays: false,
         }
     }
 
@@ -102,8 +106,25 @@ impl Coordinator {
                 if beat.answer { vec![(link, answer)] } else { Vec::new() }
             }
             Some(Kind::Goodbye) => self.closed(link, wall),
+            Some(Kind::Introduce) => self.introduce(link, frame.decode().unwrap()),
             _ => Vec::new(),
         }
+    }
+
+    fn introduce(&self, link: LinkId, asked: Introduce) -> Vec<(LinkId, Frame)> {
+        let there = self.links.iter().find(|(_, device)| **device == asked.device);
+        let outcome = match (asked.way, there) {
+            (_, None) => Introduced::NotOn,
+            (Way::Circuit, Some(_)) if !self.relays => Introduced::NoRelay,
+            (_, Some(_)) => Introduced::Yes,
+        };
+        let answer = Introduction { request: asked.request, outcome, wait_ms: 100 };
+        let mut frames = vec![(link, Frame::new(Kind::Introduction, &answer).unwrap())];
+        if let (Way::DialBack, Some((to, _))) = (asked.way, there) {
+            let device = self.online[&self.links[&link]].clone();
+            frames.push((*to, Frame::new(Kind::Knock, &Knock { device }).unwrap()));
+        }
+        frames
     }
 
     fn sign_in(&mut self, link: LinkId, sign_in: &SignIn, wall: Wall) -> Vec<(LinkId, Frame)> {
@@ -132,6 +153,10 @@ impl Coordinator {
             observed: Endpoint::new("192.168.1.1:1".parse().unwrap()),
         };
         let mut frames = vec![(link, Frame::new(Kind::SignedIn, &signed_in).unwrap())];
+        if self.relays {
+            let terms = RelayTerms { per_user: 1, total: 2 };
+            frames.push((link, Frame::new(Kind::RelayTerms, &terms).unwrap()));
+        }
         frames.extend(self.directory(link));
         let news = self.comes_on(online);
         frames.push(self.snapshot(link));

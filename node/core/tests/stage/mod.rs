@@ -54,7 +54,7 @@ pub enum Side {
 enum Happening {
     Frame { to: Side, link: LinkId, frame: Frame },
     Closed { to: Side, link: LinkId },
-    Dial { from: At, run: u32, dial: DialId, device: DeviceId, channel: Channel },
+    Dial { from: At, run: u32, dial: DialId, device: DeviceId, channel: Channel, relayed: bool },
     Disk { at: At, run: u32 },
 }
 
@@ -67,6 +67,9 @@ pub struct Stage {
     happenings: BTreeMap<(Duration, u64), Happening>,
     ends: BTreeMap<LinkId, (Side, LinkId, Side)>,
     cuts: BTreeSet<(At, At)>,
+    /// Pairs of which the first cannot dial the second.
+    walls: BTreeSet<(At, At)>,
+    relayed: BTreeSet<LinkId>,
     last_arrival: BTreeMap<LinkId, Duration>,
     count: u64,
 }
@@ -84,6 +87,8 @@ impl Stage {
             happenings: BTreeMap::new(),
             ends: BTreeMap::new(),
             cuts: BTreeSet::new(),
+            walls: BTreeSet::new(),
+            relayed: BTreeSet::new(),
             last_arrival: BTreeMap::new(),
             count: 0,
         }
@@ -116,6 +121,7 @@ impl Stage {
             closed: Vec::new(),
             admitted: Vec::new(),
             dialled: Vec::new(),
+            reserved: false,
             jobs: VecDeque::new(),
             run: 0,
         });
@@ -181,7 +187,7 @@ impl Stage {
         pc.run += 1;
         pc.core = Some(NodeState::new(boot, clock).unwrap());
         let endpoints = vec![pc.address];
-        self.input(at, Input::Listening { endpoints });
+        self.input(at, Input::Listening { endpoints, subnets: Vec::new() });
     }
 
     /// Kills a PC: what was not written is lost, its connections break.
@@ -206,6 +212,25 @@ impl Stage {
 
     pub fn heal(&mut self) {
         self.cuts.clear();
+        self.walls.clear();
+    }
+
+    /// From now on the first cannot dial the second; what is linked stays so.
+    pub fn wall(&mut self, from: At, to: At) {
+        self.walls.insert((from, to));
+    }
+
+    /// Whether a dial succeeds: a circuit needs the other's place at the relay, and everybody reaches the coordinator.
+    fn gets_through(&self, from: At, to: Side, relayed: bool) -> bool {
+        match to {
+            Side::Pc(to) if relayed => self.coordinator.relays && self.pcs[to].reserved,
+            Side::Pc(at) => !self.walls.contains(&(from, at)) && !self.is_cut(Side::Pc(from), to),
+            Side::Coordinator | Side::Story => true,
+        }
+    }
+
+    fn cuts_link(&self, link: LinkId, a: Side, b: Side) -> bool {
+        !self.relayed.contains(&link) && self.is_cut(a, b)
     }
 
     fn is_cut(&self, a: Side, b: Side) -> bool {
@@ -221,7 +246,7 @@ impl Stage {
 
     /// Connects two PCs, the first one dialling. Returns the link ids at both ends.
     pub fn connect(&mut self, a: At, b: At) -> (LinkId, LinkId) {
-        self.join(Side::Pc(a), Side::Pc(b), Channel::Link, None)
+        self.join(Side::Pc(a), Side::Pc(b), Channel::Link, None, false)
     }
 
     /// A connection of the story itself with a PC, which a device with this key made or accepted. Returns the PC's end.
@@ -230,7 +255,8 @@ impl Stage {
         self.ends.insert(theirs, (Side::Pc(at), mine, Side::Story));
         let remote = Endpoint::new("192.168.1.99:999".parse().unwrap());
         let channel = Channel::Link;
-        let opened = Input::Opened { link: theirs, device, channel, dialler: pc_dials, remote, dial: None };
+        let (dialler, relayed, dial) = (pc_dials, false, None);
+        let opened = Input::Opened { link: theirs, device, channel, dialler, remote, relayed, dial };
         self.input(at, opened);
         theirs
     }
@@ -242,13 +268,24 @@ impl Stage {
         }
     }
 
-    fn join(&mut self, from: Side, to: Side, channel: Channel, dial: Option<DialId>) -> (LinkId, LinkId) {
+    fn join(
+        &mut self,
+        from: Side,
+        to: Side,
+        channel: Channel,
+        dial: Option<DialId>,
+        relayed: bool,
+    ) -> (LinkId, LinkId) {
         let (a, b) = (LinkId(self.count()), LinkId(self.count()));
+        if relayed {
+            self.relayed.extend([a, b]);
+        }
         self.ends.insert(a, (from, b, to));
         self.ends.insert(b, (to, a, from));
         for (side, link, other, dialler) in [(to, b, from, false), (from, a, to, true)] {
             let device = self.device_at(other);
             let remote = match other {
+                Side::Pc(_) if relayed => coordinator::ADDRESS.parse().map(Endpoint::new).unwrap(),
                 Side::Pc(at) if dialler => self.pcs[at].address,
                 Side::Pc(at) => self.pcs[at].address.with_port(50_000),
                 Side::Coordinator | Side::Story => coordinator::ADDRESS.parse().map(Endpoint::new).unwrap(),
@@ -256,7 +293,7 @@ impl Stage {
             let dial = dial.filter(|_| dialler);
             match side {
                 Side::Pc(at) => {
-                    self.input(at, Input::Opened { link, device, channel, dialler, remote, dial });
+                    self.input(at, Input::Opened { link, device, channel, dialler, remote, relayed, dial });
                 }
                 Side::Coordinator => {
                     let frames = self.coordinator.opened(link, device, DAWN.plus(self.now));
@@ -276,7 +313,7 @@ impl Stage {
 
     fn hang_up(&mut self, link: LinkId) {
         let Some((side, other, far)) = self.ends.remove(&link) else { return };
-        if !self.is_cut(side, far) {
+        if !self.cuts_link(link, side, far) {
             let at = self.arrival(link);
             let count = self.count();
             self.happenings.insert((at, count), Happening::Closed { to: far, link: other });
@@ -293,7 +330,7 @@ impl Stage {
 
     fn carry(&mut self, link: LinkId, frame: Frame) {
         let Some((side, other, far)) = self.ends.get(&link).copied() else { return };
-        if far != Side::Story && !self.is_cut(side, far) {
+        if far != Side::Story && !self.cuts_link(link, side, far) {
             let at = self.arrival(link);
             let count = self.count();
             self.happenings.insert((at, count), Happening::Frame { to: far, link: other, frame });
@@ -337,12 +374,18 @@ impl Stage {
                 self.pcs[at].closed.push(link);
                 self.hang_up(link);
             }
-            Output::Dial { dial, device, endpoints, channel } => {
+            Output::Dial { dial, device, endpoints, channel, via } => {
                 self.pcs[at].dialled.push((device, endpoints, channel));
                 let count = self.count();
-                let dial = Happening::Dial { from: at, run, dial, device, channel };
+                let relayed = via.is_some();
+                let dial = Happening::Dial { from: at, run, dial, device, channel, relayed };
                 self.happenings.insert((self.now + 5 * TICK, count), dial);
             }
+            Output::Reserve { .. } => {
+                self.pcs[at].reserved = true;
+                self.input(at, Input::Reserved);
+            }
+            Output::Release => self.pcs[at].reserved = false,
             Output::Persist { id, changes } => self.job(at, Job::Write(id, changes)),
             Output::Load { id, log, from, max_entries, max_bytes } => {
                 self.job(at, Job::Read(id, log, from, max_entries, max_bytes));
@@ -429,7 +472,7 @@ impl Stage {
                     Side::Story => {}
                 }
             }
-            Happening::Dial { from, run, dial, device, channel } => {
+            Happening::Dial { from, run, dial, device, channel, relayed } => {
                 if self.pcs[from].run != run || self.pcs[from].core.is_none() {
                     return;
                 }
@@ -437,11 +480,18 @@ impl Stage {
                     Channel::Coordinator => self.coordinator.up.then_some(Side::Coordinator),
                     Channel::Link => self.find(&device).map(Side::Pc),
                 };
-                match to.filter(|to| !self.is_cut(Side::Pc(from), *to)) {
+                match to.filter(|to| self.gets_through(from, *to, relayed)) {
                     Some(to) => {
-                        self.join(Side::Pc(from), to, channel, Some(dial));
+                        self.join(Side::Pc(from), to, channel, Some(dial), relayed);
                     }
-                    None => self.input(from, Input::DialFailed { dial, reason: "unreachable".into() }),
+                    None => {
+                        let reason = "unreachable".to_owned();
+                        let tried = to.and_then(|to| if let Side::Pc(at) = to { Some(at) } else { None });
+                        let attempts = tried.filter(|_| !relayed);
+                        let attempts =
+                            attempts.map(|at| (self.pcs[at].address, reason.clone())).into_iter().collect();
+                        self.input(from, Input::DialFailed { dial, attempts, reason });
+                    }
                 }
             }
             Happening::Disk { at, run } => {

@@ -40,6 +40,8 @@ pub struct Pc {
     pub closed: Vec<LinkId>,
     pub admitted: Vec<LinkId>,
     pub dialled: Vec<(DeviceId, Vec<Endpoint>, Channel)>,
+    /// Whether it keeps a place at the relay.
+    pub reserved: bool,
     pub jobs: VecDeque<Job>,
     /// Rises with every start.
     pub run: u32,

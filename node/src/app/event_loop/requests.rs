@@ -214,7 +214,7 @@ async fn prove_both(
 ) -> Result<Command, HandleError> {
     let salt = match salt.await.map_err(|_| HandleError::Stopped)?? {
         Answer::Salt(salt) => salt,
-        Answer::Done | Answer::Sent { .. } | Answer::Avatar(_) => {
+        Answer::Done | Answer::Sent { .. } | Answer::Avatar(_) | Answer::Dialled { .. } => {
             return Err(HandleError::Failed("no salt".to_owned()));
         }
     };

@@ -229,16 +229,18 @@ impl Driver {
             Output::Close { link, after_flush } => {
                 self.close(link, if after_flush { Close::AfterFlush } else { Close::Now });
             }
-            Output::Dial { dial, device, endpoints, channel } => {
+            Output::Dial { dial, device, endpoints, channel, via } => {
                 let channel = match channel {
                     Channel::Link => lanchat_net::Channel::Link,
                     Channel::Coordinator => lanchat_net::Channel::Coordinator,
                 };
-                let target = DialTarget { device: Some(device), endpoints, channel, via: None };
+                let target = DialTarget { device: Some(device), endpoints, channel, via };
                 if let Err(error) = self.net.dial(lanchat_net::DialId(dial.0), target) {
-                    self.answers.push_back(Input::DialFailed { dial, reason: error.to_string() });
+                    let (attempts, reason) = (Vec::new(), error.to_string());
+                    self.answers.push_back(Input::DialFailed { dial, attempts, reason });
                 }
             }
+            Output::Reserve { .. } | Output::Release => {}
             Output::Persist { id, changes } => {
                 let stored = self.store.apply(&changes).map(|()| Input::Stored { id });
                 self.answers.push_back(stored.unwrap_or_else(|error| {
@@ -258,6 +260,10 @@ impl Driver {
             }
             Output::Event(event) => self.event(event),
         }
+    }
+
+    fn listening(&self) -> Input {
+        Input::Listening { endpoints: self.endpoints.iter().copied().collect(), subnets: Vec::new() }
     }
 
     fn close(&self, link: LinkId, how: Close) {
@@ -304,6 +310,7 @@ impl Driver {
                     },
                     dialler: opened.dialler,
                     remote: opened.remote,
+                    relayed: opened.relayed,
                     dial: opened.dial.map(|dial| DialId(dial.0)),
                 }
             }
@@ -313,15 +320,16 @@ impl Driver {
                 Input::Closed { link: LinkId(link.0) }
             }
             NetEvent::DialFailed(failure) => {
-                Input::DialFailed { dial: DialId(failure.dial.0), reason: failure.reason }
+                let (attempts, reason) = (failure.attempts, failure.reason);
+                Input::DialFailed { dial: DialId(failure.dial.0), attempts, reason }
             }
             NetEvent::Listening(endpoint) => {
                 self.endpoints.insert(endpoint);
-                Input::Listening { endpoints: self.endpoints.iter().copied().collect() }
+                self.listening()
             }
             NetEvent::NotListening(endpoint) => {
                 self.endpoints.remove(&endpoint);
-                Input::Listening { endpoints: self.endpoints.iter().copied().collect() }
+                self.listening()
             }
             NetEvent::Reserved { .. } | NetEvent::ReservationLost { .. } | NetEvent::RelayRestarted => return,
         };
