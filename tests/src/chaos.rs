@@ -91,7 +91,7 @@ struct Mouth {
 }
 
 fn talk(mouth: &Mouth, to: &str, books: &Mutex<Books>, over: &AtomicBool) {
-    let node = Node::new(&mouth.name, &mouth.dir, crate::lab::Host::here(), "127.0.0.1");
+    let node = Node::new(&mouth.name, &mouth.dir, &crate::lab::Host::here());
     for n in 0_u64.. {
         if over.load(Ordering::Relaxed) {
             return;

@@ -16,16 +16,24 @@
 //!
 //! - [`program`]: one running program; [`command`]: one that ends
 //! - [`office`]: a coordinator and nodes
-//! - [`lab`]: hosts in network namespaces
+//! - [`lab`]: hosts in network namespaces, and everything that breaks between them
+//! - [`watch`]: a node's events; [`talk`]: a flow of messages and whether all arrived; [`api`]: the fast way to a node
+//! - [`browse`]: what a DNS-SD browser lists; [`search`]: whether a text is in a program's memory or files
 //! - [`chaos`]: kills at random points, and the books that have to balance afterwards
 
+pub mod api;
 pub mod bins;
+pub mod browse;
 pub mod chaos;
 pub mod command;
+pub mod fail;
 pub mod lab;
 pub mod office;
 pub mod program;
+pub mod search;
+pub mod talk;
 pub mod wait;
+pub mod watch;
 
-pub use office::{Node, Office};
+pub use office::{Lan, Node, Office};
 pub use wait::within;

@@ -95,10 +95,33 @@ impl Program {
     /// When it does not end in time.
     #[track_caller]
     pub fn stop(mut self) -> i32 {
-        let asked = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
-        assert!(asked.is_ok_and(|status| status.success()), "cannot be asked to end");
+        self.signal("-TERM");
         let status = crate::wait::within(EXIT, "the program ends", || self.child.try_wait().ok().flatten());
         status.code().unwrap_or(-1)
+    }
+
+    /// Stops it where it is, as a laptop does that is put to sleep.
+    ///
+    /// # Panics
+    /// When it cannot be.
+    #[track_caller]
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on after [`Program::freeze`].
+    ///
+    /// # Panics
+    /// When it cannot.
+    #[track_caller]
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    #[track_caller]
+    fn signal(&self, which: &str) {
+        let sent = Command::new("kill").args([which, &self.pid().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill {which} does not work");
     }
 
     /// Kills it on the spot.
