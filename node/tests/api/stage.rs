@@ -92,6 +92,7 @@ fn status() -> NodeStatus {
         direct: 1,
         relay: 0,
         clock_offset: 0,
+        relay_state: lanchat_node_core::view::RelayState::None,
     };
     NodeStatus {
         core,
