@@ -50,6 +50,28 @@ pub const IDLE_TIME: Duration = Duration::from_secs(30);
 /// Events that a connection may have waiting for the swarm's task, and the other way round.
 pub const CONNECTION_BUFFER: usize = 64;
 
+/// Streams that a connection may have at a time if there is a relay: each circuit takes one of those with the relay.
+pub const MAX_STREAMS_RELAY: usize = MAX_STREAMS + MAX_CIRCUITS_PER_DEVICE;
+/// Circuits of one device at a relay. A further one is denied.
+pub const MAX_CIRCUITS_PER_DEVICE: usize = 256;
+/// Circuits that a relay asks one device about at a time. Further ones wait.
+pub const MAX_ASKED: usize = 8;
+/// Circuits to one device that wait at a relay. A further one is denied.
+pub const MAX_WAITING: usize = 256;
+/// Time that a circuit waits at a relay for its turn. Then it is denied.
+pub const CIRCUIT_PATIENCE: Duration = CONNECT_TIMEOUT;
+/// Bytes that a relay reads from a circuit at a time.
+pub const PACE_READ: usize = 16 * 1024;
+/// Bytes that a relay reads before it paces itself. Beyond, reading waits.
+pub const PACE_BURST: u64 = 64 * 1024;
+/// Users whose relayed bytes are remembered. Beyond, those without a connection are forgotten.
+pub const MAX_USERS: usize = 16_384;
+/// Longest pause before the first attempt at a reservation on a new connection, and after the loss of one.
+pub const RESERVE_FIRST: Duration = Duration::from_millis(200);
+/// Pause after the first attempt at a reservation that failed; it doubles with each.
+pub const RESERVE_MIN: Duration = Duration::from_millis(250);
+/// Longest pause between attempts at a reservation, before up to half of it is added by chance.
+pub const RESERVE_MAX: Duration = Duration::from_secs(15);
 /// Users that [`crate::RelayStats`] names. The others are in the sums only.
 pub const MAX_TOLD_USERS: usize = 256;
 /// Least rate of a budget, in bytes a second.
@@ -83,9 +105,9 @@ pub const MDNS_FOUND: usize = 65_536;
 /// Instances up to which mDNS can be asked to tell again what it knows; beyond, its own channel would overflow.
 pub const MDNS_REPLAY: i64 = 400;
 /// Time between two looks at how much mDNS holds.
-pub const MDNS_CHECK: Duration = Duration::from_secs(5);
+pub const MDNS_CHECK: Duration = Duration::from_secs(1);
 /// Looks in a row that mDNS may leave unanswered. Then it counts as flooded.
-pub const MDNS_UNANSWERED: u32 = 6;
+pub const MDNS_UNANSWERED: u32 = 15;
 /// Seconds between two looks of mDNS at the interfaces.
 pub const MDNS_INTERFACES: u32 = 2;
 /// Time after which the network is asked anew who is there, since mDNS by itself asks ever more seldom.

@@ -163,9 +163,9 @@ impl Table {
         None
     }
 
-    /// Devices that are known.
+    /// Devices that are known, or of which it is still to be told that they are gone.
     pub(crate) fn len(&self) -> usize {
-        self.devices.values().filter(|device| !device.instances.is_empty()).count()
+        self.devices.len()
     }
 }
 

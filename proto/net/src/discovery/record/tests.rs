@@ -105,13 +105,13 @@ fn newer_versions_are_welcome() {
 
 #[test]
 fn what_is_none_of_ours_is_left_out() {
-    let hex = "07".repeat(32);
+    let (hex, short) = ("07".repeat(32), "07".repeat(31));
     let rsa = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N";
     let long = "1".repeat(250);
     for id in ["", "nonsense", rsa, "\u{1b}[2J", "\0", &long, &format!("{} ", peer()), "пир"] {
         assert_eq!(said(id, OPEN, "1"), Err(Unreadable::Bad("id")), "{id:?}");
     }
-    for org in ["", "Open", "07", &hex[1..], &format!("{hex}0"), &format!("{}\n", &hex[1..]), "zz"] {
+    for org in ["", "Open", "zz", &short, &format!("{short}7"), &format!("{short}0\n"), &format!("{hex}0")] {
         assert_eq!(said(&peer(), org, "1"), Err(Unreadable::Bad("org")), "{org:?}");
     }
     for v in ["", "0", "-1", "65536", "1.0", "\u{7}", "１"] {

@@ -75,7 +75,7 @@ fn a_slow_reader_hears_how_it_is_and_not_how_it_was() {
     }
     table.forget(NODE, "b");
     assert_eq!(heard(&mut table), ["found 1 199"]);
-    assert_eq!((table.devices.len(), table.instances.len()), (1, 1));
+    assert_eq!((table.len(), table.instances.len()), (1, 1));
 }
 
 #[test]
