@@ -6,13 +6,15 @@
 
 use crate::api::{CloseReason, DialId, DialTarget, NetConfig, NetError, NetEvent, RelayStats};
 use crate::gate::{Expired, Gate, Refused};
-use crate::limits::{CONNECTION_BUFFER, IDLE_TIME, MAX_NEGOTIATING, OUTBOX, SHUTDOWN_TIME};
+use crate::intake::Intake;
+use crate::limits::{CONNECTION_BUFFER, IDLE_TIME, MAX_NEGOTIATING, NetLimits, OUTBOX, SHUTDOWN_TIME};
+use crate::link::pace::Rates;
 use crate::links::{Links, LinksEvent};
 use crate::net::Wish;
 use crate::quiet::Quiet;
 use crate::quota::Quota;
 use crate::tcp::Handover;
-use crate::{address, transport};
+use crate::{address, socket, transport};
 use futures::StreamExt;
 use lanchat_proto::ids::DeviceId;
 use lanchat_proto::wire::Endpoint;
@@ -72,12 +74,21 @@ impl Driver {
         refused: Arc<Refused>,
         events: mpsc::Sender<NetEvent>,
     ) -> Result<Self, noise::Error> {
-        let handover = Handover::default();
+        let (handover, intake) = (Handover::default(), Intake::default());
         let limits = config.limits;
+        let limits = NetLimits { connections: socket::permitted(limits.connections), ..limits };
+        let rates = Rates { frames: limits.frames_per_second, bytes: limits.bytes_per_second };
         let behaviour = Behaviour {
             gate: Gate::new(&device, refused.clone(), limits.hello_deadline),
-            links: Links::new(device, events.clone(), config.accept, limits.queue_bytes),
-            quota: Quota::new(limits),
+            links: Links::new(
+                device,
+                events.clone(),
+                config.accept,
+                limits.queue_bytes,
+                rates,
+                intake.clone(),
+            ),
+            quota: Quota::new(limits, intake.clone()),
             quiet: Quiet::new(key.public(), config.agent),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(PING)),
         };
@@ -89,7 +100,7 @@ impl Driver {
             .with_notify_handler_buffer_size(
                 NonZeroUsize::new(CONNECTION_BUFFER).unwrap_or(NonZeroUsize::MIN),
             );
-        let stack = transport::build(key, handover.clone())?;
+        let stack = transport::build(key, handover.clone(), intake)?;
         let swarm = Swarm::new(stack, behaviour, key.public().to_peer_id(), swarm_config);
         Ok(Self { swarm, handover, refused, events, outbox: VecDeque::new(), listener_ids: Vec::new() })
     }
@@ -152,6 +163,10 @@ impl Driver {
     fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         let behaviour = self.swarm.behaviour_mut();
         match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Links(LinksEvent::Opened(connection))) => {
+                behaviour.gate.opened(connection);
+                behaviour.quota.opened(connection);
+            }
             SwarmEvent::Behaviour(BehaviourEvent::Links(LinksEvent::Admitted(connection))) => {
                 behaviour.gate.admitted(connection);
                 behaviour.quota.admitted(connection);

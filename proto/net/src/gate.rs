@@ -1,11 +1,11 @@
 //! The behaviour that decides which devices may be connected, and for how long without a hello.
 //!
 //! Keeps true: a refused device and the own key are turned away before any stream; a device has at most [`MAX_PER_DEVICE`]
-//! connections; a connection that was not admitted within the deadline is reported as expired, whether it opened a stream
-//! or not. What an unadmitted connection may do is bounded by `links` (one stream, a budget of bytes).
+//! connections; a connection that was not admitted within the deadline is reported as expired, and so is an accepted one
+//! that opened no control stream within [`FIRST_STREAM_DEADLINE`]. What an unadmitted connection may do is bounded by `links` (one stream, a budget of bytes).
 
 use crate::address::{device_of, peer_of};
-use crate::limits::{MAX_PER_DEVICE, MAX_REFUSED};
+use crate::limits::{FIRST_STREAM_DEADLINE, MAX_PER_DEVICE, MAX_REFUSED};
 use crate::lock;
 use lanchat_proto::ids::DeviceId;
 use libp2p::PeerId;
@@ -82,8 +82,9 @@ pub(crate) struct Gate {
     refused: Arc<Refused>,
     deadline: Duration,
     peers: BTreeMap<PeerId, BTreeSet<ConnectionId>>,
-    /// When each connection that is not admitted yet expires, both ways round.
-    waiting: BTreeMap<ConnectionId, Instant>,
+    /// Each connection that is not admitted yet: when it expires as it is, and when at the latest.
+    waiting: BTreeMap<ConnectionId, (Instant, Instant)>,
+    /// When they expire, soonest first.
     due: BTreeSet<(Instant, ConnectionId)>,
     timer: Pin<Box<Sleep>>,
 }
@@ -104,8 +105,17 @@ impl Gate {
 
     /// The hello on this connection was accepted.
     pub(crate) fn admitted(&mut self, connection: ConnectionId) {
-        if let Some(at) = self.waiting.remove(&connection) {
+        if let Some((at, _)) = self.waiting.remove(&connection) {
             self.due.remove(&(at, connection));
+        }
+    }
+
+    /// The control stream on this connection is open: it has the time that a hello may take.
+    pub(crate) fn opened(&mut self, connection: ConnectionId) {
+        if let Some((at, last)) = self.waiting.get_mut(&connection) {
+            self.due.remove(&(*at, connection));
+            *at = *last;
+            self.due.insert((*last, connection));
         }
     }
 
@@ -159,8 +169,10 @@ impl NetworkBehaviour for Gate {
         match event {
             FromSwarm::ConnectionEstablished(up) => {
                 self.peers.entry(up.peer_id).or_default().insert(up.connection_id);
-                let at = Instant::now() + self.deadline;
-                self.waiting.insert(up.connection_id, at);
+                let now = Instant::now();
+                let last = now + self.deadline;
+                let at = if up.endpoint.is_listener() { last.min(now + FIRST_STREAM_DEADLINE) } else { last };
+                self.waiting.insert(up.connection_id, (at, last));
                 self.due.insert((at, up.connection_id));
             }
             FromSwarm::ConnectionClosed(down) => {
@@ -231,11 +243,28 @@ mod tests {
         assert!(connect(&mut gate, &device(2), 1));
         assert!(connect(&mut gate, &device(3), 2));
         gate.admitted(ConnectionId::new_unchecked(1));
+        gate.opened(ConnectionId::new_unchecked(2));
         let start = Instant::now();
         let ToSwarm::GenerateEvent(Expired(connection)) = poll_fn(|cx| gate.poll(cx)).await else { panic!() };
         assert_eq!(connection, ConnectionId::new_unchecked(2));
         assert!(start.elapsed() >= Duration::from_secs(5));
         assert!(gate.due.is_empty() && gate.waiting.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_may_take_long_to_say_hello_still_opens_its_stream_at_once() {
+        let mut gate = Gate::new(&device(1), Arc::default(), Duration::from_secs(60));
+        let start = Instant::now();
+        assert!(connect(&mut gate, &device(2), 1));
+        assert!(connect(&mut gate, &device(3), 2));
+        gate.opened(ConnectionId::new_unchecked(1));
+        for (number, after) in [(2, FIRST_STREAM_DEADLINE), (1, Duration::from_secs(60))] {
+            let ToSwarm::GenerateEvent(Expired(expired)) = poll_fn(|cx| gate.poll(cx)).await else {
+                panic!()
+            };
+            assert_eq!(expired, ConnectionId::new_unchecked(number));
+            assert!(start.elapsed() >= after && start.elapsed() < after + Duration::from_secs(1));
+        }
     }
 
     #[tokio::test]

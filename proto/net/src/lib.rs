@@ -14,6 +14,7 @@ pub mod discovery;
 mod driver;
 mod gate;
 mod guard;
+mod intake;
 pub mod limits;
 mod link;
 mod links;

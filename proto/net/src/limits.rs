@@ -29,6 +29,24 @@ pub const MAX_SOURCES: usize = 4096;
 /// Time that a source address keeps the share that its links earned after the last of them closed.
 pub const SHARE_MEMORY: Duration = Duration::from_secs(600);
 
+/// Time that an accepted connection has to open its control stream. Later closes it, also where people may take longer than
+/// this to say who they are ([`NetLimits::hello_deadline`]).
+pub const FIRST_STREAM_DEADLINE: Duration = HELLO_DEADLINE;
+/// Bytes that an accepted connection may send before it is admitted, everything included: handshake, identify, ping, streams
+/// that nobody reads, the hello. More cuts it.
+pub const MAX_UNPROVED_BYTES: usize = 16 * 1024;
+/// Time that an accepted connection has its place for certain. Where places are short, the oldest one without a control
+/// stream has to make room for a new one after that. One that ends earlier, not admitted, keeps its place taken for as long
+/// again, so that whoever fails quickly cannot come as often as the machine allows.
+pub const PLACE_TIME: Duration = Duration::from_secs(1);
+/// Where half of all places for connections that are not admitted are taken, a source address without admitted links has
+/// this part of its usual share, at least one.
+pub const CROWDED_PART: usize = 4;
+/// Files that a program opens besides connections. Where the system permits fewer, connections give way.
+pub const OTHER_FILES: u64 = 256;
+/// Connections that there may be even where the system permits hardly any files.
+pub const MIN_CONNECTIONS: usize = 64;
+
 /// Bytes of queued frames that go into one write, beyond the first frame.
 pub const WRITE_BATCH: usize = 64 * 1024;
 /// Time that a link has to write what is queued once it is closed in order, and to see the other side close. Then it
@@ -126,19 +144,27 @@ pub const MDNS_STOP: Duration = Duration::from_millis(300);
 /// Bounds that an owner may change: a coordinator has many more links than a node, a load test many from one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetLimits {
-    /// Time from a connection's start to [`crate::Link::admit`]. Later closes it.
+    /// Time from the end of a connection's handshake to [`crate::Link::admit`]. Later closes it.
     pub hello_deadline: Duration,
     /// Inbound connections not yet admitted, from one source address (IPv4 address, IPv6 /64) without any admitted
-    /// link. Further ones are refused. Each admitted link of that address adds one.
+    /// link. Further ones are refused, or an older one makes room ([`PLACE_TIME`]). Each admitted link of that address
+    /// adds one.
     pub unproved_per_source: usize,
-    /// Inbound connections not yet admitted, in total. Further ones are refused.
+    /// Inbound connections not yet admitted, in total. Further ones are refused, or an older one makes room. Places that an
+    /// address has by its admitted links are not counted.
     pub unproved: usize,
     /// Inbound connections through relays not yet admitted, in total. Further ones are refused.
     pub unproved_relayed: usize,
-    /// Connections established or being established by others, in total. Further ones are refused.
+    /// Connections established or being established by others, in total. Further ones are refused. Less where the system
+    /// does not permit so many open files.
     pub connections: usize,
     /// Bytes of frames that may wait to be written on one link. Beyond, [`crate::SendError::Full`].
     pub queue_bytes: usize,
+    /// Frames a second that are read of one admitted link, and a second's worth at once. While there are more, it is not
+    /// read, and TCP slows the sender down; nothing is cut.
+    pub frames_per_second: u64,
+    /// Bytes of frames a second, likewise.
+    pub bytes_per_second: u64,
     /// Events that may wait for the reader. Beyond, links stop reading, and TCP slows the senders down.
     pub events: usize,
 }
@@ -152,6 +178,8 @@ impl Default for NetLimits {
             unproved_relayed: 32,
             connections: 2048,
             queue_bytes: 4 * 1024 * 1024,
+            frames_per_second: 4000,
+            bytes_per_second: 64 * 1024 * 1024,
             events: 256,
         }
     }

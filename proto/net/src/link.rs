@@ -3,9 +3,11 @@
 //! Keeps true: what may wait to be written is bounded in bytes; after a close nothing more is taken; the first reason to end
 //! is the one that is told. Goes in: frames, admit, close, from the owner; stop, from the swarm's side.
 
+pub(crate) mod pace;
 pub(crate) mod task;
 
 use crate::api::{CloseReason, LinkId};
+use crate::intake::Pass;
 use crate::lock;
 use futures::task::AtomicWaker;
 use lanchat_proto::frame::{Frame, HEADER_LEN};
@@ -95,6 +97,8 @@ pub(crate) struct Shared {
     admitted: AtomicBool,
     /// Who may use the relay on this connection; set before `admitted`.
     user: OnceLock<[u8; 16]>,
+    /// The connection's probation, on the listening side; set before anything is sent.
+    pub(crate) pass: OnceLock<Pass>,
     /// Wakes the writer: there is something to write, or a flush to begin. One waiter.
     work: Notify,
     /// The link begins to close. One waiter.
@@ -138,6 +142,7 @@ impl Shared {
             state: Mutex::new(State { queue: VecDeque::new(), bytes: 0, phase: Phase::Open }),
             admitted: AtomicBool::new(false),
             user: OnceLock::new(),
+            pass: OnceLock::new(),
             work: Notify::new(),
             closing: Notify::new(),
             admission: Notify::new(),
@@ -164,6 +169,9 @@ impl Shared {
 
     fn admit(&self) {
         if !self.admitted.swap(true, Ordering::AcqRel) {
+            if let Some(pass) = self.pass.get() {
+                pass.admit();
+            }
             self.admission.notify_one();
             self.handler.wake();
         }

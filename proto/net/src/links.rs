@@ -8,6 +8,8 @@ pub(crate) mod handler;
 use crate::address::{circuit_via, device_of, endpoint_of, relay_of, to_multiaddr};
 use crate::api::{Channel, CloseReason, DialFailure, DialId, DialTarget, LinkId, NetEvent};
 use crate::dials::{Attempt, Dials, Failed, NO_ANSWER};
+use crate::intake::Intake;
+use crate::link::pace::Rates;
 use crate::link::{Close, Shared};
 use handler::{Handler, Report};
 use lanchat_proto::ids::DeviceId;
@@ -45,6 +47,8 @@ pub(crate) struct Seed {
 /// What the behaviour reports to the driver.
 #[derive(Debug)]
 pub(crate) enum LinksEvent {
+    /// The control stream on this connection is open.
+    Opened(ConnectionId),
     /// The owner admitted the link on this connection.
     Admitted(ConnectionId),
     /// A dial came to nothing.
@@ -76,6 +80,8 @@ pub(crate) struct Links {
     events: Sender<NetEvent>,
     accept: Vec<Channel>,
     queue_bytes: usize,
+    rates: Rates,
+    intake: Intake,
     next_link: u64,
     dials: Dials,
     connections: BTreeMap<ConnectionId, Conn>,
@@ -91,11 +97,15 @@ impl Links {
         events: Sender<NetEvent>,
         accept: Vec<Channel>,
         queue_bytes: usize,
+        rates: Rates,
+        intake: Intake,
     ) -> Self {
         Self {
             events,
             accept,
             queue_bytes,
+            rates,
+            intake,
             next_link: 0,
             dials: Dials::new(own),
             connections: BTreeMap::new(),
@@ -175,7 +185,7 @@ impl Links {
         self.next_link += 1;
         let shared = Arc::new(Shared::new(LinkId(self.next_link), self.queue_bytes));
         self.connections.insert(connection, Conn { peer, shared: shared.clone(), opened: false });
-        Handler::new(seed, shared, self.events.clone(), accept)
+        Handler::new(seed, shared, self.events.clone(), accept, self.rates)
     }
 
     fn failed(&mut self, connection: ConnectionId, error: &DialError) {
@@ -230,13 +240,19 @@ impl NetworkBehaviour for Links {
         connection: ConnectionId,
         peer: PeerId,
         local: &Multiaddr,
-        remote: &Multiaddr,
+        address: &Multiaddr,
     ) -> Result<Handler, ConnectionDenied> {
         // A circuit is named by the relay in the local address; the remote one holds only who it is.
-        let (remote, relayed) = where_at(if relay_of(local).is_some() { local } else { remote })?;
+        let (remote, relayed) = where_at(if relay_of(local).is_some() { local } else { address })?;
         let device = device_of(&peer).ok_or_else(|| ConnectionDenied::new(Unusable::Key))?;
         let accept = self.accept.clone();
-        Ok(self.handler(connection, peer, Seed { device, remote, relayed, dial: None }, accept))
+        let pass = self.intake.pass(&(local.clone(), address.clone()));
+        let seed = Seed { device, remote, relayed, dial: None };
+        let handler = self.handler(connection, peer, seed, accept);
+        if let (Some(pass), Some(conn)) = (pass, self.connections.get(&connection)) {
+            conn.shared.pass.get_or_init(|| pass);
+        }
+        Ok(handler)
     }
 
     fn handle_established_outbound_connection(
@@ -282,6 +298,7 @@ impl NetworkBehaviour for Links {
                 if let Some(conn) = self.connections.get_mut(&connection) {
                     conn.opened = true;
                 }
+                self.actions.push_back(ToSwarm::GenerateEvent(LinksEvent::Opened(connection)));
             }
             Report::Failed(reason) => {
                 self.attempt_failed(connection, Failed::because(reason));

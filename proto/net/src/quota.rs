@@ -1,18 +1,21 @@
 //! The behaviour that keeps strangers from filling the table: how many connections others may have with us.
 //!
 //! Keeps true: connections that are being set up or are not admitted yet are bounded for each source address and in total,
-//! and so is everything together; one address cannot use up what others need; an address that many admitted links came
-//! from (a terminal server) may set up as many again at once, also a while after they all broke (a restart).
+//! and so is everything together; one address cannot use up what others need, many addresses together get less each; an
+//! address that many admitted links came from (a terminal server) may set up as many again at once, whatever others do, also a
+//! while after they all broke (a restart). Silent connections do not hold a place against a new one for long, and failing
+//! quickly does not pay ([`PLACE_TIME`]).
 
 use crate::address::endpoint_of;
-use crate::limits::{MAX_SOURCES, NetLimits, SHARE_MEMORY};
+use crate::intake::{Ends, Intake};
+use crate::limits::{CROWDED_PART, MAX_SOURCES, NetLimits, PLACE_TIME, SHARE_MEMORY};
 use libp2p::PeerId;
 use libp2p::core::transport::PortUse;
 use libp2p::core::{Endpoint, Multiaddr};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandlerInEvent, ToSwarm, dummy,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::task::{Context, Poll};
@@ -43,7 +46,10 @@ enum Denied {
 
 #[derive(Default)]
 struct Share {
+    /// Places taken by connections that are not admitted, and by those that failed just now.
     unproved: usize,
+    /// Those of them without a control stream, oldest first: they can be made to give their place up.
+    silent: BTreeSet<ConnectionId>,
     proved: usize,
     /// Most admitted links at a time that are remembered.
     earned: usize,
@@ -60,27 +66,52 @@ impl Share {
 
 struct Inbound {
     source: Source,
+    ends: Ends,
+    since: Instant,
     proved: bool,
 }
 
 /// The behaviour.
 pub(crate) struct Quota {
     limits: NetLimits,
+    intake: Intake,
     inbound: BTreeMap<ConnectionId, Inbound>,
+    /// The sums over all sources.
     unproved: usize,
+    silent: BTreeSet<ConnectionId>,
+    /// Places of connections that failed quickly, and when they are free. As many as `unproved` at most.
+    cooling: VecDeque<(Instant, Source)>,
     sources: BTreeMap<Source, Share>,
 }
 
 impl Quota {
-    /// With nothing open.
-    pub(crate) fn new(limits: NetLimits) -> Self {
-        Self { limits, inbound: BTreeMap::new(), unproved: 0, sources: BTreeMap::new() }
+    /// With nothing open. Whoever is to go is cut through the intake.
+    pub(crate) fn new(limits: NetLimits, intake: Intake) -> Self {
+        Self {
+            limits,
+            intake,
+            inbound: BTreeMap::new(),
+            unproved: 0,
+            silent: BTreeSet::new(),
+            cooling: VecDeque::new(),
+            sources: BTreeMap::new(),
+        }
+    }
+
+    /// The control stream on this connection is open.
+    pub(crate) fn opened(&mut self, connection: ConnectionId) {
+        if let Some(inbound) = self.inbound.get(&connection) {
+            self.silent.remove(&connection);
+            self.sources.entry(inbound.source).or_default().silent.remove(&connection);
+        }
     }
 
     /// The hello on this connection was accepted.
     pub(crate) fn admitted(&mut self, connection: ConnectionId) {
+        self.opened(connection);
         if let Some(inbound) = self.inbound.get_mut(&connection).filter(|inbound| !inbound.proved) {
             inbound.proved = true;
+            self.intake.admit(&inbound.ends);
             self.unproved = self.unproved.saturating_sub(1);
             let share = self.sources.entry(inbound.source).or_default();
             share.unproved = share.unproved.saturating_sub(1);
@@ -89,45 +120,93 @@ impl Quota {
         }
     }
 
-    fn enter(&mut self, connection: ConnectionId, remote: &Multiaddr, now: Instant) -> Result<(), Denied> {
-        let source = source_of(remote).ok_or(Denied::Address)?;
+    fn enter(&mut self, connection: ConnectionId, ends: Ends, now: Instant) -> Result<(), Denied> {
+        let source = source_of(&ends.1).ok_or(Denied::Address)?;
         if self.inbound.len() >= self.limits.connections {
             return Err(Denied::Connections);
         }
-        if self.unproved >= self.limits.unproved {
-            return Err(Denied::Unproved);
-        }
+        self.cool(now);
         self.forget(source, now);
+        let usual = if self.unproved >= self.limits.unproved / 2 {
+            (self.limits.unproved_per_source / CROWDED_PART).max(1)
+        } else {
+            self.limits.unproved_per_source
+        };
         let share = self.sources.entry(source).or_default();
-        if share.unproved >= self.limits.unproved_per_source.saturating_add(share.earned) {
-            return Err(Denied::Source);
+        // Places that the address has earned are its own, however many strangers there are.
+        if share.unproved >= share.earned {
+            let oldest = share.silent.first().copied();
+            let full = share.unproved >= usual.saturating_add(share.earned);
+            if full && !self.make_room(oldest, now) {
+                return Err(Denied::Source);
+            }
+            let oldest = self.silent.first().copied();
+            if self.unproved >= self.limits.unproved && !self.make_room(oldest, now) {
+                return Err(Denied::Unproved);
+            }
         }
+        let share = self.sources.entry(source).or_default();
         share.unproved += 1;
+        share.silent.insert(connection);
         self.unproved += 1;
-        self.inbound.insert(connection, Inbound { source, proved: false });
+        self.silent.insert(connection);
+        self.inbound.insert(connection, Inbound { source, ends, since: now, proved: false });
         Ok(())
     }
 
+    /// Cuts this one, if there is one that has had its time.
+    fn make_room(&mut self, oldest: Option<ConnectionId>, now: Instant) -> bool {
+        let inbound = oldest.and_then(|oldest| Some((oldest, self.inbound.get(&oldest)?)));
+        let Some((connection, inbound)) = inbound else { return false };
+        if now.saturating_duration_since(inbound.since) < PLACE_TIME {
+            return false;
+        }
+        self.intake.cut(&inbound.ends);
+        self.leave(connection, now);
+        true
+    }
+
     fn leave(&mut self, connection: ConnectionId, now: Instant) {
+        self.opened(connection);
         let Some(inbound) = self.inbound.remove(&connection) else { return };
-        let share = self.sources.entry(inbound.source).or_default();
+        let quick = now.saturating_duration_since(inbound.since) < PLACE_TIME;
         if inbound.proved {
+            let share = self.sources.entry(inbound.source).or_default();
             share.proved = share.proved.saturating_sub(1);
             share.since = Some(now);
+            self.tidy(inbound.source, now);
+        } else if quick {
+            self.cooling.push_back((now + PLACE_TIME, inbound.source));
         } else {
-            share.unproved = share.unproved.saturating_sub(1);
-            self.unproved = self.unproved.saturating_sub(1);
-        }
-        if share.forgotten(now) {
-            self.sources.remove(&inbound.source);
+            self.free(inbound.source, now);
         }
     }
 
-    /// Makes room for a source that is new. Those in use are bounded by the connections.
-    fn forget(&mut self, source: Source, now: Instant) {
+    /// A place of this source that no admitted link has is free.
+    fn free(&mut self, source: Source, now: Instant) {
+        self.unproved = self.unproved.saturating_sub(1);
+        let share = self.sources.entry(source).or_default();
+        share.unproved = share.unproved.saturating_sub(1);
+        self.tidy(source, now);
+    }
+
+    fn tidy(&mut self, source: Source, now: Instant) {
         if self.sources.get(&source).is_some_and(|share| share.forgotten(now)) {
             self.sources.remove(&source);
         }
+    }
+
+    /// Frees the places whose time has come.
+    fn cool(&mut self, now: Instant) {
+        while let Some((_, source)) = self.cooling.front().copied().filter(|(at, _)| *at <= now) {
+            self.cooling.pop_front();
+            self.free(source, now);
+        }
+    }
+
+    /// Makes room for a source that is new. Those in use are bounded by the connections and the places.
+    fn forget(&mut self, source: Source, now: Instant) {
+        self.tidy(source, now);
         if self.sources.len() < MAX_SOURCES || self.sources.contains_key(&source) {
             return;
         }
@@ -149,10 +228,10 @@ impl NetworkBehaviour for Quota {
     fn handle_pending_inbound_connection(
         &mut self,
         connection: ConnectionId,
-        _: &Multiaddr,
+        local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        self.enter(connection, remote, Instant::now()).map_err(ConnectionDenied::new)
+        self.enter(connection, (local.clone(), remote.clone()), Instant::now()).map_err(ConnectionDenied::new)
     }
 
     fn handle_established_inbound_connection(
@@ -197,10 +276,9 @@ impl NetworkBehaviour for Quota {
 mod tests {
     use super::*;
 
-    fn quota() -> Quota {
-        let limits =
-            NetLimits { unproved_per_source: 2, unproved: 5, connections: 8, ..NetLimits::default() };
-        Quota::new(limits)
+    fn quota(unproved: usize) -> Quota {
+        let limits = NetLimits { unproved_per_source: 2, unproved, connections: 12, ..NetLimits::default() };
+        Quota::new(limits, Intake::default())
     }
 
     fn id(number: usize) -> ConnectionId {
@@ -208,52 +286,104 @@ mod tests {
     }
 
     fn enter(quota: &mut Quota, number: usize, from: &str) -> bool {
-        quota.enter(id(number), &format!("{from}/tcp/1").parse().unwrap(), Instant::now()).is_ok()
+        let ends = (Multiaddr::empty(), format!("{from}/tcp/1").parse().unwrap());
+        quota.enter(id(number), ends, Instant::now()).is_ok()
     }
 
-    #[test]
-    fn one_source_cannot_take_what_others_need() {
-        let mut quota = quota();
+    fn leave(quota: &mut Quota, number: usize) {
+        quota.leave(id(number), Instant::now());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_source_cannot_take_what_others_need() {
+        let mut quota = quota(8);
         assert!(enter(&mut quota, 1, "/ip4/10.0.0.1") && enter(&mut quota, 2, "/ip4/10.0.0.1"));
         assert!(!enter(&mut quota, 3, "/ip4/10.0.0.1"));
         assert!(enter(&mut quota, 4, "/ip4/10.0.0.2"));
-        assert!(enter(&mut quota, 5, "/ip6/fd00::1") && enter(&mut quota, 6, "/ip6/fd00::2"));
-        assert!(
-            !enter(&mut quota, 7, "/ip6/fd00::3"),
-            "one network of 64 bits is one source, and all is full"
-        );
-        quota.leave(id(1), Instant::now());
-        assert!(!enter(&mut quota, 8, "/ip6/fd00::3"));
-        assert!(enter(&mut quota, 9, "/ip4/10.0.0.1"));
+        assert!(enter(&mut quota, 5, "/ip6/fd00::1") && !enter(&mut quota, 6, "/ip6/fd00::2"), "crowded");
+        for number in 7..11 {
+            assert!(enter(&mut quota, number, &format!("/ip4/10.0.1.{number}")));
+        }
+        assert!(!enter(&mut quota, 11, "/ip4/10.0.0.3"), "all is full");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_share_grows_with_admitted_links_and_outlasts_them_for_a_while() {
-        let mut quota = quota();
+        let mut quota = quota(12);
         for number in 0..3 {
             assert!(enter(&mut quota, number, "/ip4/10.0.0.1"));
             quota.admitted(id(number));
         }
         for number in 0..3 {
-            quota.leave(id(number), Instant::now());
+            leave(&mut quota, number);
         }
         let burst = |quota: &mut Quota, from: usize| {
             (from..from + 9).filter(|number| enter(quota, *number, "/ip4/10.0.0.1")).count()
         };
         assert_eq!(burst(&mut quota, 10), 5, "two, and one for each of the three");
-        (10..19).for_each(|number| quota.leave(id(number), Instant::now()));
+        tokio::time::advance(PLACE_TIME * 2).await;
+        (10..19).for_each(|number| leave(&mut quota, number));
         assert_eq!(quota.unproved, 0);
         tokio::time::advance(SHARE_MEMORY).await;
         assert_eq!(burst(&mut quota, 20), 2);
     }
 
-    #[test]
-    fn nothing_is_kept_of_sources_that_proved_nothing() {
-        let mut quota = quota();
+    #[tokio::test(start_paused = true)]
+    async fn colleagues_get_in_while_strangers_have_taken_every_place() {
+        let mut quota = quota(8);
+        for number in 0..2 {
+            assert!(enter(&mut quota, number, "/ip4/10.0.0.1"));
+            quota.admitted(id(number));
+            leave(&mut quota, number);
+        }
+        for number in 0..20 {
+            enter(&mut quota, 100 + number, &format!("/ip4/10.9.0.{number}"));
+        }
+        assert_eq!(quota.unproved, 8);
+        assert!(enter(&mut quota, 3, "/ip4/10.0.0.1") && !enter(&mut quota, 4, "/ip4/10.0.0.1"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_silent_make_room_after_their_time_and_those_who_speak_do_not() {
+        let mut quota = quota(8);
+        assert!(enter(&mut quota, 1, "/ip4/10.0.0.1") && enter(&mut quota, 2, "/ip4/10.0.0.1"));
+        quota.opened(id(1));
+        assert!(!enter(&mut quota, 3, "/ip4/10.0.0.1"));
+        tokio::time::advance(PLACE_TIME).await;
+        assert!(enter(&mut quota, 4, "/ip4/10.0.0.1"));
+        assert!(quota.inbound.contains_key(&id(1)) && !quota.inbound.contains_key(&id(2)));
+        // The swarm tells of the end later.
+        leave(&mut quota, 2);
+        assert_eq!((quota.unproved, quota.silent.len()), (2, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failing_quickly_does_not_pay() {
+        let mut quota = quota(8);
+        let mut entered = 0;
+        for number in 0..1000 {
+            if enter(&mut quota, number, "/ip4/10.0.0.1") {
+                entered += 1;
+                leave(&mut quota, number);
+            }
+            tokio::time::advance(PLACE_TIME / 100).await;
+        }
+        assert!((16..=22).contains(&entered), "two a second: {entered}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_kept_of_sources_that_proved_nothing() {
+        let mut quota = quota(8);
         for number in 0..100 {
             assert!(enter(&mut quota, number, &format!("/ip4/10.0.0.{number}")));
-            quota.leave(id(number), Instant::now());
+            tokio::time::advance(PLACE_TIME).await;
+            leave(&mut quota, number);
         }
-        assert!(quota.sources.is_empty() && quota.inbound.is_empty());
+        assert!(enter(&mut quota, 100, "/ip4/10.0.0.1"));
+        leave(&mut quota, 100);
+        tokio::time::advance(PLACE_TIME).await;
+        quota.cool(Instant::now());
+        assert!(quota.sources.is_empty() && quota.inbound.is_empty() && quota.silent.is_empty());
+        assert!(quota.cooling.is_empty() && quota.unproved == 0);
     }
 }

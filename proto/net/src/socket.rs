@@ -1,9 +1,11 @@
-//! Options of TCP sockets, the only code here that differs between platforms.
+//! Options of TCP sockets and how many there may be, the only code here that differs between platforms.
 //!
 //! Keeps true: no two programs ever share a listening port (on Unix the address may be reused right after a restart, never
 //! the port of a live listener; on Windows "reuse" would mean just that, so it stays off); a dead peer is noticed by
 //! keepalive everywhere, and on Linux by unacknowledged data too.
 
+#[cfg(unix)]
+use crate::limits::MIN_CONNECTIONS;
 use crate::limits::{BACKLOG, KEEPALIVE};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
@@ -41,6 +43,30 @@ pub(crate) fn tune(stream: &TcpStream) {
     if !failed.is_empty() {
         debug!(?failed, "Socket options were not taken");
     }
+}
+
+/// How many of the wanted connections the system permits beside all else that this program opens, after asking for as many
+/// as are wanted: a connection more than that would leave none for files.
+#[cfg(unix)]
+pub(crate) fn permitted(connections: usize) -> usize {
+    let others = crate::limits::MAX_ATTEMPTS as u64 + crate::limits::OTHER_FILES;
+    let wanted = others.saturating_add(connections as u64);
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(files) => {
+            let left = usize::try_from(files.saturating_sub(others)).unwrap_or(usize::MAX);
+            connections.min(left.max(MIN_CONNECTIONS))
+        }
+        Err(error) => {
+            debug!(%error, "The system does not say how many files may be open");
+            connections
+        }
+    }
+}
+
+/// Windows has no such limit on sockets.
+#[cfg(not(unix))]
+pub(crate) fn permitted(connections: usize) -> usize {
+    connections
 }
 
 #[cfg(unix)]

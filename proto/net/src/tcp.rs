@@ -5,6 +5,7 @@
 //! devices that dial each other get two connections; a listener on all interfaces follows their changes.
 
 use crate::address::{endpoint_of, to_multiaddr};
+use crate::intake::{Intake, Probed};
 use crate::limits::{ACCEPT_PAUSE, INTERFACES};
 use crate::lock;
 use crate::socket;
@@ -42,12 +43,15 @@ impl Handover {
     }
 }
 
-type Upgrade = Ready<io::Result<TcpStream>>;
+/// A connection as the swarm gets it.
+pub(crate) type Connection = Probed<TcpStream>;
+type Upgrade = Ready<io::Result<Connection>>;
 type Event = TransportEvent<Upgrade, io::Error>;
 
 /// The transport.
 pub(crate) struct Tcp {
     handover: Handover,
+    intake: Intake,
     listeners: VecDeque<Listener>,
     events: VecDeque<Event>,
 }
@@ -64,9 +68,9 @@ struct Listener {
 }
 
 impl Tcp {
-    /// A transport that takes its listeners from there.
-    pub(crate) fn new(handover: Handover) -> Self {
-        Self { handover, listeners: VecDeque::new(), events: VecDeque::new() }
+    /// A transport that takes its listeners from there, and puts what it accepts on probation here.
+    pub(crate) fn new(handover: Handover, intake: Intake) -> Self {
+        Self { handover, intake, listeners: VecDeque::new(), events: VecDeque::new() }
     }
 }
 
@@ -107,7 +111,7 @@ impl Listener {
         }
     }
 
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+    fn poll_accept(&mut self, cx: &mut Context<'_>, intake: &Intake) -> Poll<Event> {
         if let Some(pause) = &mut self.pause {
             futures::ready!(pause.as_mut().poll(cx));
             self.pause = None;
@@ -117,11 +121,13 @@ impl Listener {
                 Ok((stream, remote)) => match stream.local_addr() {
                     Ok(local) => {
                         socket::tune(&stream);
+                        let (local_addr, send_back_addr) = (to_multiaddr(local), to_multiaddr(remote));
+                        let ends = (local_addr.clone(), send_back_addr.clone());
                         return Poll::Ready(TransportEvent::Incoming {
                             listener_id: self.id,
-                            upgrade: ready(Ok(TcpStream(stream))),
-                            local_addr: to_multiaddr(local),
-                            send_back_addr: to_multiaddr(remote),
+                            upgrade: ready(Ok(intake.enter(ends, TcpStream(stream)))),
+                            local_addr,
+                            send_back_addr,
                         });
                     }
                     // It was closed again before it was looked at.
@@ -152,10 +158,10 @@ fn interfaces(listener: SocketAddr) -> io::Result<BTreeSet<IpAddr>> {
 }
 
 impl Transport for Tcp {
-    type Output = TcpStream;
+    type Output = Connection;
     type Error = io::Error;
     type ListenerUpgrade = Upgrade;
-    type Dial = BoxFuture<'static, io::Result<TcpStream>>;
+    type Dial = BoxFuture<'static, io::Result<Connection>>;
 
     fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<io::Error>> {
         let bound = endpoint_of(&address).map(|endpoint| endpoint.socket());
@@ -189,7 +195,7 @@ impl Transport for Tcp {
             let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
             let stream = socket.connect(to).await?;
             socket::tune(&stream);
-            Ok(TcpStream(stream))
+            Ok(Probed::free(TcpStream(stream)))
         };
         Ok(connect.boxed())
     }
@@ -206,7 +212,7 @@ impl Transport for Tcp {
             // In turns, so that a flood at one listener does not keep the others waiting.
             this.listeners.rotate_left(1);
             if let Some(listener) = this.listeners.front_mut()
-                && let Poll::Ready(event) = listener.poll_accept(cx)
+                && let Poll::Ready(event) = listener.poll_accept(cx, &this.intake)
             {
                 return Poll::Ready(event);
             }

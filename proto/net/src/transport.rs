@@ -1,6 +1,7 @@
 //! The stack under a link: TCP, watched; Noise; yamux, guarded.
 
 use crate::guard::Guard;
+use crate::intake::Intake;
 use crate::limits::{CONNECT_TIMEOUT, MAX_STREAMS};
 use crate::tcp::{Handover, Tcp};
 use crate::watch::Watched;
@@ -14,10 +15,11 @@ use libp2p::{PeerId, noise, yamux};
 pub(crate) fn build(
     key: &Keypair,
     handover: Handover,
+    intake: Intake,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
     let mut muxer = yamux::Config::default();
     muxer.set_max_num_streams(MAX_STREAMS);
-    let stack = Tcp::new(handover)
+    let stack = Tcp::new(handover, intake)
         .map(|stream, _| Watched::new(stream))
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key)?)
@@ -45,14 +47,17 @@ mod tests {
     async fn pair() -> (StreamMuxerBox, StreamMuxerBox) {
         let handover = Handover::default();
         let at = to_multiaddr(handover.bind("127.0.0.1:0".parse().unwrap()).unwrap());
-        let mut listener = build(&Keypair::generate_ed25519(), handover).unwrap();
+        let intake = Intake::default();
+        let mut listener = build(&Keypair::generate_ed25519(), handover, intake.clone()).unwrap();
         listener.listen_on(ListenerId::next(), at.clone()).unwrap();
-        let mut dialler = build(&Keypair::generate_ed25519(), Handover::default()).unwrap();
+        let mut dialler =
+            build(&Keypair::generate_ed25519(), Handover::default(), Intake::default()).unwrap();
         let opts = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
         let dialled = tokio::spawn(dialler.dial(at, opts).unwrap());
         let upgrade = loop {
             let event = poll_fn(|cx| Pin::new(&mut listener).poll(cx)).await;
-            if let TransportEvent::Incoming { upgrade, .. } = event {
+            if let TransportEvent::Incoming { upgrade, local_addr, send_back_addr, .. } = event {
+                intake.admit(&(local_addr, send_back_addr));
                 break tokio::spawn(upgrade);
             }
         };

@@ -1,9 +1,10 @@
 //! The task of one link: reads and writes its control stream, and tells its events in order.
 //!
 //! Keeps true: `Opened` comes first and `Closed` last; a header is judged before its payload is read; a reader of events that
-//! is slow makes this task wait, and so TCP, and so the sender; ending never waits for the other side longer than
+//! is slow makes this task wait, and so TCP, and so the sender, and so does whoever sends faster than [`Rates`]; ending never waits for the other side longer than
 //! [`FLUSH_TIME`].
 
+use super::pace::{Pace, Rates};
 use super::{Link, Shared, Work};
 use crate::api::{CloseReason, NetEvent, Opened};
 use crate::limits::{FLUSH_TIME, WRITE_BATCH};
@@ -13,13 +14,18 @@ use lanchat_proto::limits::{MAX_BEFORE_HELLO, MAX_FRAME};
 use std::io;
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Runs the link until it ends. The connection is told of the end before the owner is, so that a slow owner does
 /// not keep it. An accepted link that ends before the owner could be told of it is not told of at all, so that strangers
 /// cannot pile up in front of a slow owner.
-pub(crate) async fn run<S>(stream: S, shared: Arc<Shared>, events: Sender<NetEvent>, opened: Opened)
-where
+pub(crate) async fn run<S>(
+    stream: S,
+    shared: Arc<Shared>,
+    events: Sender<NetEvent>,
+    rates: Rates,
+    opened: Opened,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let dialler = opened.dialler;
@@ -38,7 +44,7 @@ where
         reason = shared.stopped() => reason,
         () = overdue(&shared) => CloseReason::Local,
         reason = write(writer, &shared) => reason,
-        reason = read(reader, &shared, &events, dialler) => reason,
+        reason = read(reader, &shared, &events, rates, dialler) => reason,
     };
     shared.stop(reason.clone());
     let reason = shared.ended().unwrap_or(reason);
@@ -93,14 +99,22 @@ async fn read(
     mut stream: impl AsyncRead + Unpin,
     shared: &Shared,
     events: &Sender<NetEvent>,
+    rates: Rates,
     dialler: bool,
 ) -> CloseReason {
     let mut before_hello = 0;
+    let mut pace = Pace::new(rates, Instant::now());
     loop {
         match next_frame(&mut stream, shared, dialler, &mut before_hello).await {
             Ok(frame) if shared.is_open() => {
+                let bytes = HEADER_LEN + frame.payload.len();
                 if events.send(NetEvent::Frame { link: shared.id, frame }).await.is_err() {
                     return CloseReason::Local;
+                }
+                let now = Instant::now();
+                let next = pace.read(bytes, now);
+                if next > now {
+                    sleep_until(next).await;
                 }
             }
             // Closing: what still comes is read only so that no reset overtakes our last frame.

@@ -8,6 +8,7 @@ use super::Seed;
 use crate::api::{Channel, CloseReason, NetEvent};
 use crate::limits::STREAM_TIMEOUT;
 use crate::link::Shared;
+use crate::link::pace::Rates;
 use crate::link::task;
 use futures::future::{Ready, ready};
 use libp2p::core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
@@ -80,6 +81,7 @@ pub(crate) struct Handler {
     shared: Arc<Shared>,
     events: Sender<NetEvent>,
     accept: Vec<Channel>,
+    rates: Rates,
     /// The connection runs. Before that nothing is offered, so that the first list of names that identify is given holds
     /// none of ours (see `quiet`).
     running: bool,
@@ -97,6 +99,7 @@ impl Handler {
         shared: Arc<Shared>,
         events: Sender<NetEvent>,
         accept: Vec<Channel>,
+        rates: Rates,
     ) -> Self {
         let asked = seed.dial.is_none();
         Self {
@@ -104,6 +107,7 @@ impl Handler {
             shared,
             events,
             accept,
+            rates,
             running: false,
             asked,
             taken: false,
@@ -124,7 +128,7 @@ impl Handler {
         self.taken = true;
         self.reports.push_back(Report::Opened);
         let opened = task::opened(&self.shared, &self.seed, channel);
-        tokio::spawn(task::run(stream, self.shared.clone(), self.events.clone(), opened));
+        tokio::spawn(task::run(stream, self.shared.clone(), self.events.clone(), self.rates, opened));
     }
 }
 
