@@ -12,6 +12,7 @@
 //! - [`wire`]: the frames' payloads
 //! - [`version`], [`join`]: protocol versions, join links
 
+pub mod blob;
 pub mod certificate;
 pub mod codec;
 pub mod entry;

@@ -68,6 +68,11 @@ pub const LEASE: Duration = Duration::from_secs(15);
 /// Time that a device with a link has to answer when the coordinator says that it is offline.
 pub const PROBE: Duration = Duration::from_secs(3);
 
+/// Bytes of the smallest unit in which content is verified.
+pub const MIN_UNIT: u64 = 1024 * 1024;
+/// Units of one file. A larger file has larger units.
+pub const MAX_UNITS: usize = 65_536;
+
 /// Characters of a display name, department, title. A longer one is refused.
 pub const MAX_DISPLAY_NAME: usize = 64;
 /// Characters of a note. A longer one is refused.

@@ -4,7 +4,7 @@
 //! tell waits in a bounded outbox. Goes in: commands, dials, refusals. Goes out: results of dials and listeners (links tell
 //! their own events).
 
-use crate::api::{CloseReason, DialId, DialTarget, NetConfig, NetError, NetEvent, RelayStats};
+use crate::api::{CloseReason, DialId, DialTarget, NetConfig, NetError, NetEvent, RelayRole, RelayStats};
 use crate::gate::{Expired, Gate, Refused};
 use crate::intake::Intake;
 use crate::limits::{CONNECTION_BUFFER, IDLE_TIME, MAX_NEGOTIATING, NetLimits, OUTBOX, SHUTDOWN_TIME};
@@ -13,15 +13,21 @@ use crate::links::{Links, LinksEvent};
 use crate::net::Wish;
 use crate::quiet::Quiet;
 use crate::quota::Quota;
+use crate::relay::client::Client;
+use crate::relay::keeper::Told;
+use crate::relay::meter::Meters;
+use crate::relay::server::{Restarted, Server};
 use crate::tcp::Handover;
+use crate::transport::Extra;
 use crate::{address, socket, transport};
 use futures::StreamExt;
 use lanchat_proto::ids::DeviceId;
 use lanchat_proto::wire::Endpoint;
 use libp2p::core::transport::ListenerId;
 use libp2p::identity::Keypair;
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{Config, NetworkBehaviour, SwarmEvent};
-use libp2p::{Swarm, noise, ping};
+use libp2p::{Swarm, noise, ping, relay};
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroUsize;
@@ -38,6 +44,9 @@ const PING: Duration = Duration::from_secs(60);
 pub(crate) enum Command {
     /// Listen there.
     Listen(Endpoint, oneshot::Sender<Result<Endpoint, NetError>>),
+    /// Break the relay.
+    #[cfg(test)]
+    BreakRelay,
     /// Tell what the relay does.
     RelayStats(oneshot::Sender<RelayStats>),
     /// Close everything and end.
@@ -51,6 +60,8 @@ pub(crate) struct Behaviour {
     quota: Quota,
     gate: Gate,
     links: Links,
+    relay_client: Toggle<Client>,
+    relay_server: Toggle<Server>,
     quiet: Quiet,
     ping: ping::Behaviour,
 }
@@ -78,6 +89,22 @@ impl Driver {
         let limits = config.limits;
         let limits = NetLimits { connections: socket::permitted(limits.connections), ..limits };
         let rates = Rates { frames: limits.frames_per_second, bytes: limits.bytes_per_second };
+        let local = key.public().to_peer_id();
+        let mut extra = Extra::default();
+        let (mut client, mut server) = (None, None);
+        match config.relay {
+            RelayRole::None => {}
+            RelayRole::Client => {
+                let (circuits, behaviour) = relay::client::new(local);
+                extra.circuits = Some(circuits);
+                client = Some(Client::new(behaviour));
+            }
+            RelayRole::Server(limits) => {
+                let meters = Arc::<Meters>::default();
+                extra.meters = Some(meters.clone());
+                server = Some(Server::new(local, limits, meters));
+            }
+        }
         let behaviour = Behaviour {
             gate: Gate::new(&device, refused.clone(), limits.hello_deadline),
             links: Links::new(
@@ -89,6 +116,8 @@ impl Driver {
                 intake.clone(),
             ),
             quota: Quota::new(limits, intake.clone()),
+            relay_client: client.into(),
+            relay_server: server.into(),
             quiet: Quiet::new(key.public(), config.agent),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(PING)),
         };
@@ -100,8 +129,8 @@ impl Driver {
             .with_notify_handler_buffer_size(
                 NonZeroUsize::new(CONNECTION_BUFFER).unwrap_or(NonZeroUsize::MIN),
             );
-        let stack = transport::build(key, handover.clone(), intake)?;
-        let swarm = Swarm::new(stack, behaviour, key.public().to_peer_id(), swarm_config);
+        let stack = transport::build(key, handover.clone(), intake, extra)?;
+        let swarm = Swarm::new(stack, behaviour, local, swarm_config);
         Ok(Self { swarm, handover, refused, events, outbox: VecDeque::new(), listener_ids: Vec::new() })
     }
 
@@ -118,7 +147,13 @@ impl Driver {
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(Command::Listen(endpoint, reply)) => drop(reply.send(self.listen(endpoint))),
-                    Some(Command::RelayStats(reply)) => drop(reply.send(RelayStats::default())),
+                    #[cfg(test)]
+                    Some(Command::BreakRelay) => {
+                        if let Some(server) = self.swarm.behaviour_mut().relay_server.as_mut() {
+                            server.sabotage();
+                        }
+                    }
+                    Some(Command::RelayStats(reply)) => drop(reply.send(self.relay_stats())),
                     Some(Command::Shutdown(done)) => break Some(done),
                     None => break None,
                 },
@@ -129,7 +164,10 @@ impl Driver {
                     Ok(permit) => if let Some(event) = self.outbox.pop_front() { permit.send(event) },
                     Err(_) => break None,
                 },
-                Ok(()) = wish.changed() => wish.mark_unchanged(),
+                Ok(()) = wish.changed() => {
+                    let wish = *wish.borrow_and_update();
+                    self.wish(wish);
+                }
                 () = refused.changed.notified() => self.close_refused(),
                 event = self.swarm.select_next_some() => self.on_event(event),
             }
@@ -153,6 +191,16 @@ impl Driver {
         Ok(endpoint.with_port(bound.port()))
     }
 
+    fn relay_stats(&self) -> RelayStats {
+        self.swarm.behaviour().relay_server.as_ref().map(Server::stats).unwrap_or_default()
+    }
+
+    fn wish(&mut self, wish: Wish) {
+        if let Some(client) = self.swarm.behaviour_mut().relay_client.as_mut() {
+            client.wish(wish);
+        }
+    }
+
     fn close_refused(&mut self) {
         let behaviour = self.swarm.behaviour_mut();
         for connection in behaviour.gate.refused() {
@@ -167,15 +215,27 @@ impl Driver {
                 behaviour.gate.opened(connection);
                 behaviour.quota.opened(connection);
             }
-            SwarmEvent::Behaviour(BehaviourEvent::Links(LinksEvent::Admitted(connection))) => {
+            SwarmEvent::Behaviour(BehaviourEvent::Links(LinksEvent::Admitted(connection, user))) => {
                 behaviour.gate.admitted(connection);
                 behaviour.quota.admitted(connection);
+                if let (Some(server), Some(user)) = (behaviour.relay_server.as_mut(), user) {
+                    server.admitted(connection, user);
+                }
             }
             SwarmEvent::Behaviour(BehaviourEvent::Links(LinksEvent::DialFailed(failure))) => {
                 self.outbox.push_back(NetEvent::DialFailed(failure));
             }
             SwarmEvent::Behaviour(BehaviourEvent::Gate(Expired(connection))) => {
                 behaviour.links.close(connection, CloseReason::HelloDeadline);
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::RelayClient(told)) => {
+                self.outbox.push_back(match told {
+                    Told::Reserved(relay) => NetEvent::Reserved { relay },
+                    Told::Lost(relay, reason) => NetEvent::ReservationLost { relay, reason },
+                });
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::RelayServer(Restarted)) => {
+                self.outbox.push_back(NetEvent::RelayRestarted);
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.outbox.extend(address::endpoint_of(&address).map(NetEvent::Listening));
@@ -194,6 +254,7 @@ impl Driver {
     /// Frees the ports, lets links flush and close, and drops what has not closed in time.
     async fn stop(mut self) {
         let deadline = Instant::now() + SHUTDOWN_TIME;
+        self.wish(None);
         for id in std::mem::take(&mut self.listener_ids) {
             self.swarm.remove_listener(id);
         }

@@ -2,13 +2,18 @@
 //!
 //! Keeps true: closing takes at most [`CLOSE_TIME`], also when the peer is dead and buffers are full; after a close from
 //! this side every local reader and writer ends at once (yamux alone leaves them hanging). A close from the other side
-//! changes nothing: what had arrived is still read to its end.
+//! changes nothing: what had arrived is still read to its end. On a relay, streams of circuits are read at the pace of
+//! whoever they are charged to; all others are left alone.
 
-use crate::limits::CLOSE_TIME;
+pub(crate) mod names;
+
+use crate::limits::{CLOSE_TIME, PACE_READ};
 use crate::lock;
+use crate::relay::meter::Meter;
 use futures::io::{AsyncRead, AsyncWrite};
 use futures::task::AtomicWaker;
 use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
+use names::Names;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
@@ -16,12 +21,13 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, sleep_until};
 
 /// The guarded multiplexer.
 pub(crate) struct Guard<M> {
     inner: M,
     shared: Arc<Shared>,
+    meter: Option<Arc<Meter>>,
     next: u64,
     closing: Option<Pin<Box<Sleep>>>,
 }
@@ -40,9 +46,9 @@ struct Wakers {
 }
 
 impl<M> Guard<M> {
-    /// Guards this multiplexer.
-    pub(crate) fn new(inner: M) -> Self {
-        Self { inner, shared: Arc::default(), next: 0, closing: None }
+    /// Guards this multiplexer; with a meter, its circuits are paced.
+    pub(crate) fn new(inner: M, meter: Option<Arc<Meter>>) -> Self {
+        Self { inner, shared: Arc::default(), meter, next: 0, closing: None }
     }
 
     fn guarded<S>(&mut self, inner: S) -> Guarded<S> {
@@ -50,7 +56,8 @@ impl<M> Guard<M> {
         self.next += 1;
         let wakers = Arc::<Wakers>::default();
         lock(&self.shared.streams).insert(id, wakers.clone());
-        Guarded { inner, id, wakers, shared: self.shared.clone() }
+        let pace = self.meter.clone().map(Pace::new);
+        Guarded { inner, id, wakers, shared: self.shared.clone(), pace }
     }
 }
 
@@ -111,9 +118,55 @@ pub(crate) struct Guarded<S> {
     id: u64,
     wakers: Arc<Wakers>,
     shared: Arc<Shared>,
+    /// `None` once it is known to be no circuit.
+    pace: Option<Pace>,
+}
+
+/// How a stream that is or may become a circuit is read.
+struct Pace {
+    meter: Arc<Meter>,
+    names: Names,
+    circuit: bool,
+    /// What was read has to be paid for first.
+    wait: Option<Pin<Box<Sleep>>>,
+}
+
+impl Pace {
+    fn new(meter: Arc<Meter>) -> Self {
+        Self { meter, names: Names::default(), circuit: false, wait: None }
+    }
+
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Some(wait) = &mut self.wait {
+            futures::ready!(wait.as_mut().poll(cx));
+            self.wait = None;
+        }
+        let read = futures::ready!(bytes(cx))?;
+        if let Some(account) = self.meter.account() {
+            self.wait = account.take(read).map(|at| Box::pin(sleep_until(at)));
+        }
+        Poll::Ready(Ok(read))
+    }
 }
 
 impl<S> Guarded<S> {
+    /// Learns from what this side writes what the stream is for.
+    fn wrote(&mut self, bytes: &[u8]) {
+        if let Some(pace) = &mut self.pace
+            && !pace.circuit
+        {
+            match pace.names.wrote(bytes) {
+                Some(true) => pace.circuit = true,
+                Some(false) => self.pace = None,
+                None => {}
+            }
+        }
+    }
+
     fn closed(&self) -> bool {
         self.shared.closed.load(Ordering::Acquire)
     }
@@ -139,7 +192,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         if self.closed() {
             return cut();
         }
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
+        let Self { inner, pace, .. } = &mut *self;
+        match pace.as_mut().filter(|pace| pace.circuit) {
+            Some(pace) => {
+                let len = buffer.len().min(PACE_READ);
+                let part = buffer.get_mut(..len).unwrap_or_default();
+                pace.read(cx, |cx| Pin::new(inner).poll_read(cx, part))
+            }
+            None => Pin::new(inner).poll_read(cx, buffer),
+        }
     }
 }
 
@@ -149,7 +210,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         if self.closed() {
             return cut();
         }
-        Pin::new(&mut self.inner).poll_write(cx, buffer)
+        let written = futures::ready!(Pin::new(&mut self.inner).poll_write(cx, buffer))?;
+        self.wrote(buffer.get(..written).unwrap_or_default());
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -219,7 +282,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn closing_is_bounded_and_ends_readers_at_once() {
-        let mut muxer = Guard::new(Dead);
+        let mut muxer = Guard::new(Dead, None);
         let mut stream = std::future::poll_fn(|cx| Pin::new(&mut muxer).poll_outbound(cx)).await.unwrap();
         let reader = tokio::spawn(async move { stream.read(&mut [0; 1]).await });
         tokio::task::yield_now().await;

@@ -21,6 +21,7 @@ mod links;
 mod net;
 mod quiet;
 mod quota;
+mod relay;
 mod socket;
 mod tcp;
 mod transport;

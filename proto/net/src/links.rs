@@ -49,8 +49,8 @@ pub(crate) struct Seed {
 pub(crate) enum LinksEvent {
     /// The control stream on this connection is open.
     Opened(ConnectionId),
-    /// The owner admitted the link on this connection.
-    Admitted(ConnectionId),
+    /// The owner admitted the link on this connection, perhaps as a user's.
+    Admitted(ConnectionId, Option<[u8; 16]>),
     /// A dial came to nothing.
     DialFailed(DialFailure),
 }
@@ -68,6 +68,7 @@ enum Unusable {
 
 struct Conn {
     peer: PeerId,
+    relayed: bool,
     shared: Arc<Shared>,
     /// The control stream is open, so its task will report the end.
     opened: bool,
@@ -167,7 +168,15 @@ impl Links {
             None => DialOpts::unknown_peer_id().address(address).allocate_new_port().build(),
         };
         self.dials.running(opts.connection_id(), attempt);
+        // libp2p would dial the relay for it, at its own time and without a link.
+        if attempt.via.is_some_and(|relay| !self.linked(relay)) {
+            return self.attempt_failed(opts.connection_id(), Failed::because("no connection to the relay"));
+        }
         self.actions.push_back(ToSwarm::Dial { opts });
+    }
+
+    fn linked(&self, relay: PeerId) -> bool {
+        self.connections.values().any(|conn| conn.opened && !conn.relayed && conn.peer == relay)
     }
 
     fn attempt_failed(&mut self, connection: ConnectionId, failed: Failed) {
@@ -184,7 +193,8 @@ impl Links {
     ) -> Handler {
         self.next_link += 1;
         let shared = Arc::new(Shared::new(LinkId(self.next_link), self.queue_bytes));
-        self.connections.insert(connection, Conn { peer, shared: shared.clone(), opened: false });
+        let conn = Conn { peer, relayed: seed.relayed, shared: shared.clone(), opened: false };
+        self.connections.insert(connection, conn);
         Handler::new(seed, shared, self.events.clone(), accept, self.rates)
     }
 
@@ -218,7 +228,7 @@ fn where_at(address: &Multiaddr) -> Result<(Endpoint, bool), ConnectionDenied> {
 }
 
 /// An error with its causes, in one line, each said once.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -305,7 +315,8 @@ impl NetworkBehaviour for Links {
                 self.cut(connection, peer);
             }
             Report::Admitted => {
-                self.actions.push_back(ToSwarm::GenerateEvent(LinksEvent::Admitted(connection)));
+                let user = self.connections.get(&connection).and_then(|conn| conn.shared.user());
+                self.actions.push_back(ToSwarm::GenerateEvent(LinksEvent::Admitted(connection, user)));
             }
             Report::Ended => self.cut(connection, peer),
         }

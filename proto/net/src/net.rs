@@ -60,6 +60,14 @@ pub struct NetHandle {
     reservation: Arc<watch::Sender<Wish>>,
 }
 
+#[cfg(test)]
+impl NetHandle {
+    /// Makes libp2p's relay panic.
+    pub(crate) async fn break_relay(&self) {
+        assert!(self.commands.send(Command::BreakRelay).await.is_ok());
+    }
+}
+
 impl fmt::Debug for NetHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "NetHandle of {:?}", self.device)

@@ -6,7 +6,7 @@
 //! while after they all broke (a restart). Silent connections do not hold a place against a new one for long, and failing
 //! quickly does not pay ([`PLACE_TIME`]).
 
-use crate::address::endpoint_of;
+use crate::address::{endpoint_of, relay_of};
 use crate::intake::{Ends, Intake};
 use crate::limits::{CROWDED_PART, MAX_SOURCES, NetLimits, PLACE_TIME, SHARE_MEMORY};
 use libp2p::PeerId;
@@ -30,6 +30,9 @@ fn source_of(address: &Multiaddr) -> Option<Source> {
         IpAddr::V6(ip) => (u128::from_be_bytes(ip.octets()) >> 64 << 64).to_be_bytes(),
     })
 }
+
+/// What stands for connections through relays, whose addresses say nothing; no address of a host.
+const RELAYED: Source = [0xff; 16];
 
 /// A connection was turned away.
 #[derive(Debug, thiserror::Error)]
@@ -121,22 +124,28 @@ impl Quota {
     }
 
     fn enter(&mut self, connection: ConnectionId, ends: Ends, now: Instant) -> Result<(), Denied> {
-        let source = source_of(&ends.1).ok_or(Denied::Address)?;
+        let source = if relay_of(&ends.0).is_some() { Some(RELAYED) } else { source_of(&ends.1) };
+        let source = source.ok_or(Denied::Address)?;
         if self.inbound.len() >= self.limits.connections {
             return Err(Denied::Connections);
         }
         self.cool(now);
         self.forget(source, now);
-        let usual = if self.unproved >= self.limits.unproved / 2 {
+        let crowded = if self.unproved >= self.limits.unproved / 2 {
             (self.limits.unproved_per_source / CROWDED_PART).max(1)
         } else {
             self.limits.unproved_per_source
         };
         let share = self.sources.entry(source).or_default();
+        let (usual, earned) = match source {
+            // Not one host, so nothing is earned by others, and nothing is taken from it for others.
+            RELAYED => (self.limits.unproved_relayed, 0),
+            _ => (crowded, share.earned),
+        };
         // Places that the address has earned are its own, however many strangers there are.
-        if share.unproved >= share.earned {
+        if share.unproved >= earned {
             let oldest = share.silent.first().copied();
-            let full = share.unproved >= usual.saturating_add(share.earned);
+            let full = share.unproved >= usual.saturating_add(earned);
             if full && !self.make_room(oldest, now) {
                 return Err(Denied::Source);
             }
@@ -147,9 +156,12 @@ impl Quota {
         }
         let share = self.sources.entry(source).or_default();
         share.unproved += 1;
-        share.silent.insert(connection);
         self.unproved += 1;
-        self.silent.insert(connection);
+        // The relay bounds what comes through it, and its connection is not ours to cut.
+        if source != RELAYED {
+            share.silent.insert(connection);
+            self.silent.insert(connection);
+        }
         self.inbound.insert(connection, Inbound { source, ends, since: now, proved: false });
         Ok(())
     }
@@ -277,7 +289,13 @@ mod tests {
     use super::*;
 
     fn quota(unproved: usize) -> Quota {
-        let limits = NetLimits { unproved_per_source: 2, unproved, connections: 12, ..NetLimits::default() };
+        let limits = NetLimits {
+            unproved_per_source: 2,
+            unproved,
+            unproved_relayed: 1,
+            connections: 12,
+            ..NetLimits::default()
+        };
         Quota::new(limits, Intake::default())
     }
 
@@ -355,6 +373,22 @@ mod tests {
         // The swarm tells of the end later.
         leave(&mut quota, 2);
         assert_eq!((quota.unproved, quota.silent.len()), (2, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn circuits_are_a_class_of_their_own() {
+        let mut quota = quota(8);
+        let circuit = |quota: &mut Quota, number: usize| {
+            let relay: Multiaddr = "/ip4/10.0.0.9/tcp/1/p2p-circuit".parse().unwrap();
+            quota.enter(id(number), (relay, Multiaddr::empty()), Instant::now()).is_ok()
+        };
+        assert!(circuit(&mut quota, 1) && !circuit(&mut quota, 2));
+        tokio::time::advance(PLACE_TIME).await;
+        assert!(!circuit(&mut quota, 2), "one that is being set up is left in peace");
+        quota.admitted(id(1));
+        assert!(circuit(&mut quota, 3));
+        assert!(!circuit(&mut quota, 4), "nothing is earned by others");
+        assert!(enter(&mut quota, 5, "/ip4/10.0.0.1"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,30 +1,51 @@
-//! The stack under a link: TCP, watched; Noise; yamux, guarded.
+//! The stack under a link: TCP or a circuit, watched; Noise; yamux, guarded, and metered on a relay.
 
 use crate::guard::Guard;
 use crate::intake::Intake;
-use crate::limits::{CONNECT_TIMEOUT, MAX_STREAMS};
+use crate::limits::{CONNECT_TIMEOUT, MAX_STREAMS, MAX_STREAMS_RELAY};
+use crate::relay::meter::Meters;
 use crate::tcp::{Handover, Tcp};
 use crate::watch::Watched;
 use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::{Boxed, timeout::TransportTimeout};
-use libp2p::core::{Transport, upgrade::Version};
+use libp2p::core::transport::{Boxed, OptionalTransport, OrTransport, timeout::TransportTimeout};
+use libp2p::core::{ConnectedPoint, Transport, upgrade::Version};
 use libp2p::identity::Keypair;
-use libp2p::{PeerId, noise, yamux};
+use libp2p::{PeerId, noise, relay, yamux};
+use std::sync::Arc;
+
+/// What a relay adds to the stack.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// The circuits of a relay's client.
+    pub(crate) circuits: Option<relay::client::Transport>,
+    /// The meters of a relay.
+    pub(crate) meters: Option<Arc<Meters>>,
+}
 
 /// Builds the stack.
 pub(crate) fn build(
     key: &Keypair,
     handover: Handover,
     intake: Intake,
+    extra: Extra,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
+    let Extra { circuits, meters } = extra;
     let mut muxer = yamux::Config::default();
-    muxer.set_max_num_streams(MAX_STREAMS);
-    let stack = Tcp::new(handover, intake)
+    let relays = circuits.is_some() || meters.is_some();
+    muxer.set_max_num_streams(if relays { MAX_STREAMS_RELAY } else { MAX_STREAMS });
+    let circuits = circuits.map_or_else(OptionalTransport::none, OptionalTransport::some);
+    let meter = move |point: ConnectedPoint| match (&meters, point) {
+        (Some(meters), ConnectedPoint::Listener { local_addr, send_back_addr }) => {
+            Some(meters.add(local_addr, send_back_addr))
+        }
+        _ => None,
+    };
+    let stack = OrTransport::new(circuits, Tcp::new(handover, intake))
         .map(|stream, _| Watched::new(stream))
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key)?)
         .multiplex(muxer)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(Guard::new(muxer))));
+        .map(move |(peer, muxer), point| (peer, StreamMuxerBox::new(Guard::new(muxer, meter(point)))));
     Ok(TransportTimeout::new(stack, CONNECT_TIMEOUT).boxed())
 }
 
@@ -48,10 +69,12 @@ mod tests {
         let handover = Handover::default();
         let at = to_multiaddr(handover.bind("127.0.0.1:0".parse().unwrap()).unwrap());
         let intake = Intake::default();
-        let mut listener = build(&Keypair::generate_ed25519(), handover, intake.clone()).unwrap();
+        let mut listener =
+            build(&Keypair::generate_ed25519(), handover, intake.clone(), Extra::default()).unwrap();
         listener.listen_on(ListenerId::next(), at.clone()).unwrap();
         let mut dialler =
-            build(&Keypair::generate_ed25519(), Handover::default(), Intake::default()).unwrap();
+            build(&Keypair::generate_ed25519(), Handover::default(), Intake::default(), Extra::default())
+                .unwrap();
         let opts = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
         let dialled = tokio::spawn(dialler.dial(at, opts).unwrap());
         let upgrade = loop {

@@ -43,9 +43,12 @@ impl Device {
     }
 
     pub(crate) async fn with(seed: u8, limits: NetLimits) -> Self {
-        let config = NetConfig { limits, ..NetConfig::new(key(seed), vec![Channel::Link]) };
+        Self::start(NetConfig { limits, ..NetConfig::new(key(seed), vec![Channel::Link]) }, loopback(0)).await
+    }
+
+    pub(crate) async fn start(config: NetConfig, at: Endpoint) -> Self {
         let (net, mut events) = Net::start(config).unwrap();
-        let at = net.listen(loopback(0)).await.unwrap();
+        let at = net.listen(at).await.unwrap();
         let event = soon("listening", events.recv()).await;
         assert!(matches!(event, Some(NetEvent::Listening(told)) if told == at), "{event:?}");
         Self { net, events, at }
