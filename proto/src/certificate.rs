@@ -1,4 +1,4 @@
-//! Who belongs: issuing and membership certificates, endorsements between a user's devices, revocations.
+//! Who belongs: issuing and membership certificates, endorsements between a user's devices, revocations, safety codes.
 //!
 //! Keeps true: a certificate is accepted only when the realm's root signed its issuing key, that key signed the
 //! membership, both are valid at the given (corrected) time with [`CERTIFICATE_SLACK`], and no revocation covers it.
@@ -13,7 +13,9 @@ use crate::time::Wall;
 use serde::{Deserialize, Serialize};
 
 mod revocation;
+mod safety;
 pub use revocation::{Act, ListAnchor, Revocation, RevocationHead, Revocations};
+pub use safety::{Rooted, SafetyCode};
 
 /// Why a certificate was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

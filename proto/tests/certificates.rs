@@ -13,7 +13,7 @@ mod support;
 
 use lanchat_proto::certificate::{
     Act, Anchor, Certificate, CertificateError as E, Endorsement, ListAnchor, Membership, Revocation,
-    Revocations, check_chain,
+    Revocations, SafetyCode, check_chain,
 };
 use lanchat_proto::codec::{self, Blob, BoundedVec};
 use lanchat_proto::ids::{DeviceId, RealmId, UserId};
@@ -448,4 +448,22 @@ proptest::proptest! {
         proptest::prop_assert_eq!(mixed.covers(&member), whole.covers(&member));
         proptest::prop_assert_eq!(mixed.heads().collect::<Vec<_>>(), whole.heads().collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_safety_code_is_the_same_at_both_ends_and_another_with_any_other_root() {
+    let (alice, bob) = ((ALICE, cast::alice().public()), (BOB, cast::bob().public()));
+    let code = SafetyCode::of(&cast::realm(), alice, bob);
+    assert_eq!(SafetyCode::of(&cast::realm(), bob, alice), code);
+    let (another, shown) = (cast::stranger().public(), code.to_string());
+    let others = [
+        SafetyCode::of(&cast::realm(), (ALICE, another), bob),
+        SafetyCode::of(&cast::realm(), alice, (BOB, another)),
+        SafetyCode::of(&cast::realm(), (ALICE, bob.1), (BOB, alice.1)),
+        SafetyCode::of(&RealmId::OPEN, alice, bob),
+    ];
+    assert!(others.iter().all(|other| *other != code && !other.is(&shown)));
+    assert_eq!(shown.split(' ').map(str::len).collect::<Vec<_>>(), [5; 12]);
+    assert!(code.is(&shown) && code.is(&shown.replace(' ', "")) && code.is(&shown.replace(' ', "-\n")));
+    assert!(!code.is(shown.split_at(65).0) && !code.is("") && !code.is(&format!("{shown} 1")));
 }

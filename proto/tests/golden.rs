@@ -12,7 +12,7 @@
 
 mod support;
 
-use lanchat_proto::certificate::{Act, ListAnchor, Revocation, RevocationHead};
+use lanchat_proto::certificate::{Act, ListAnchor, Revocation, RevocationHead, SafetyCode};
 use lanchat_proto::codec::{Blob, BoundedVec, Text};
 use lanchat_proto::entry::{Descriptor, Draft, Entry, EntryKind, LogEnd, NudgeBody, OpenBody, TextBody};
 use lanchat_proto::frame::{Frame, HEADER_LEN, Kind};
@@ -405,6 +405,7 @@ fn objects() -> BTreeMap<String, Vec<Line>> {
     add("entry-body-text", lines::of("TextBody", &text_body()));
     add("entry-body-nudge", lines::of("NudgeBody", &NudgeBody { strength: 1 }));
     add("ids", ids());
+    add("safety-code", safety_code());
     all
 }
 
@@ -434,6 +435,13 @@ fn ids() -> Vec<Line> {
             &Signed::<Revocation>::sign(&act(Act::Ban(BOB), 4), &cast::issuer()).unwrap().hash(),
         ),
     ]
+}
+
+/// The code of alice and bob, each with one device, as people read it.
+fn safety_code() -> Vec<Line> {
+    let (alice, bob) = ((ALICE, cast::alice().public()), (BOB, cast::bob().public()));
+    let code = SafetyCode::of(&cast::realm(), alice, bob).to_string();
+    vec![Line { path: format!("safety code: {code}"), bytes: code.into_bytes() }]
 }
 
 fn folder() -> PathBuf {
