@@ -20,6 +20,7 @@
 //! - [`watch`]: a node's events; [`talk`]: a flow of messages and whether all arrived; [`api`]: the fast way to a node
 //! - [`browse`]: what a DNS-SD browser lists; [`search`]: whether a text is in a program's memory or files
 //! - [`chaos`]: kills at random points, and the books that have to balance afterwards
+//! - `restarts`: a coordinator that comes and goes under an office; `flood`: hundreds of connections of no use
 
 pub mod api;
 pub mod bins;
@@ -27,9 +28,13 @@ pub mod browse;
 pub mod chaos;
 pub mod command;
 pub mod fail;
+#[cfg(target_os = "linux")]
+pub mod flood;
 pub mod lab;
 pub mod office;
 pub mod program;
+#[cfg(target_os = "linux")]
+pub mod restarts;
 pub mod search;
 pub mod talk;
 pub mod wait;

@@ -8,6 +8,7 @@ pub use node::Node;
 
 use crate::bins;
 use crate::command::{Finished, finish};
+use crate::fail::must;
 use crate::lab::{AtHost, Host};
 use crate::program::{Program, quiet};
 use serde_json::Value;
@@ -26,19 +27,20 @@ pub struct Office {
     dir: TempDir,
     host: Host,
     program: Mutex<Option<Program>>,
-    port: Mutex<String>,
+    port: Mutex<u16>,
 }
 
 fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-#[expect(clippy::panic, reason = "stories fail this way")]
 fn temporary() -> TempDir {
-    match tempfile::Builder::new().prefix("lanchat-story-").tempdir() {
-        Ok(dir) => dir,
-        Err(error) => panic!("no temporary directory: {error}"),
-    }
+    must(tempfile::Builder::new().prefix("lanchat-story-").tempdir(), "no temporary directory")
+}
+
+/// The TCP port in a multiaddr.
+fn port_of(multiaddr: &str) -> Option<u16> {
+    multiaddr.split('/').skip_while(|part| *part != "tcp").nth(1)?.parse().ok()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -61,12 +63,8 @@ impl Office {
     /// An office on a host of the lab.
     #[must_use]
     pub fn at(host: &Host) -> Self {
-        let office = Self {
-            dir: temporary(),
-            host: host.clone(),
-            program: Mutex::new(None),
-            port: Mutex::new("0".to_owned()),
-        };
+        let office =
+            Self { dir: temporary(), host: host.clone(), program: Mutex::new(None), port: Mutex::new(0) };
         office.start();
         office
     }
@@ -81,8 +79,7 @@ impl Office {
         let log = self.dir.path().join("coordinator.log");
         let program = Program::start(&self.host, &bins::coordinator(), &all, &log);
         let listening = program.ready.get("listen").and_then(|list| list.get(0)).and_then(Value::as_str);
-        let port = listening.and_then(|addr| addr.split('/').skip_while(|part| *part != "tcp").nth(1));
-        *lock(&self.port) = port.unwrap_or("0").to_owned();
+        *lock(&self.port) = listening.and_then(port_of).unwrap_or(0);
         *lock(&self.program) = Some(program);
     }
 
@@ -100,6 +97,30 @@ impl Office {
     #[must_use]
     pub fn join(&self) -> String {
         lock(&self.program).as_ref().map(|program| text(&program.ready, "join")).unwrap_or_default()
+    }
+
+    /// The organisation's fingerprint.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        lock(&self.program).as_ref().map(|program| text(&program.ready, "fingerprint")).unwrap_or_default()
+    }
+
+    /// Stops the coordinator where it is, as a machine does that is put to sleep.
+    #[track_caller]
+    pub fn freeze(&self) {
+        lock(&self.program).iter().for_each(Program::freeze);
+    }
+
+    /// Lets it go on.
+    #[track_caller]
+    pub fn thaw(&self) {
+        lock(&self.program).iter().for_each(Program::thaw);
+    }
+
+    /// The TCP port at which it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        *lock(&self.port)
     }
 
     /// Its process.
@@ -142,12 +163,7 @@ impl Office {
     /// Nodes of registered people, running, each on a host of its own.
     #[must_use]
     pub fn people_at<const N: usize>(&self, people: [(&str, &Host); N]) -> [Node; N] {
-        people.map(|(name, host)| {
-            let node = self.node_at(name, host);
-            node.start();
-            node.register(&self.join(), PASSWORD).ok();
-            node
-        })
+        people.map(|(name, host)| self.node_at(name, host).joins(self))
     }
 
     /// Nodes of registered people, running.

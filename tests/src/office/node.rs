@@ -1,6 +1,6 @@
 //! A node and its person: started, spoken to, looked at.
 
-use super::{COMMAND, lock, text};
+use super::{COMMAND, Office, PASSWORD, lock, port_of, text};
 use crate::api::{Api, told};
 use crate::bins;
 use crate::command::{Finished, finish};
@@ -160,6 +160,18 @@ impl Node {
         lock(&self.program).iter().for_each(Program::thaw);
     }
 
+    /// Starts it and registers its user.
+    ///
+    /// # Panics
+    /// When that does not work.
+    #[must_use]
+    #[track_caller]
+    pub fn joins(self, office: &Office) -> Self {
+        self.start();
+        self.register(&office.join(), PASSWORD).ok();
+        self
+    }
+
     /// Registers its user.
     #[must_use]
     pub fn register(&self, coordinator: &str, password: &str) -> Finished {
@@ -198,6 +210,14 @@ impl Node {
     #[must_use]
     pub fn signed_in(&self) -> bool {
         self.status().pointer("/coordinator/state").and_then(Value::as_str) == Some("connected")
+    }
+
+    /// The TCP port at which it listens.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        let status = self.status();
+        let addresses = status.get("listen").and_then(Value::as_array);
+        addresses?.iter().filter_map(Value::as_str).find_map(port_of)
     }
 
     /// How it reaches somebody: `direct`, `relay` or `none`.
