@@ -64,7 +64,7 @@ pub struct DiscoveryConfig {
     pub service: Service,
     /// What to announce of it.
     pub announced: Announced,
-    /// What to look for.
+    /// What to look for at first.
     pub browse: Vec<Service>,
     /// Whether to speak and to believe in loopback addresses too.
     pub loopback: bool,
@@ -169,6 +169,13 @@ pub struct DiscoveryStatus {
     pub heard: Option<Duration>,
 }
 
+/// What the owner wants now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    announced: Announced,
+    browse: Vec<Service>,
+}
+
 /// What the task and the handle share.
 #[derive(Debug)]
 struct Progress {
@@ -181,7 +188,7 @@ struct Progress {
 /// A running announcement and search. Dropping it ends both, with a goodbye when there is time.
 #[derive(Debug)]
 pub struct Discovery {
-    announced: watch::Sender<Announced>,
+    wanted: watch::Sender<Wanted>,
     again: Arc<Notify>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -196,7 +203,8 @@ impl Discovery {
     pub fn start(config: DiscoveryConfig) -> (Self, mpsc::Receiver<DiscoveryEvent>) {
         let (news, events) = mpsc::channel(DISCOVERY_EVENTS);
         let (stop, stopped) = oneshot::channel();
-        let (announced, wanted) = watch::channel(config.announced.clone());
+        let (announced, browse) = (config.announced.clone(), config.browse.clone());
+        let (wanted, changed) = watch::channel(Wanted { announced, browse });
         let again = Arc::new(Notify::new());
         let progress = Arc::new(Mutex::new(Progress {
             state: DiscoveryState::Starting,
@@ -205,17 +213,28 @@ impl Discovery {
             heard: None,
         }));
         let loopback = config.loopback;
-        let task = task::Task::new(config, wanted, Arc::clone(&again), stopped, news, Arc::clone(&progress));
+        let task = task::Task::new(config, changed, Arc::clone(&again), stopped, news, Arc::clone(&progress));
         let task = tokio::spawn(task.run());
-        (Self { announced, again, stop, task, progress, loopback }, events)
+        (Self { wanted, again, stop, task, progress, loopback }, events)
     }
 
     /// Announces this from now on; withdraws what is no longer so.
     pub fn announce(&self, announced: Announced) {
-        self.announced.send_if_modified(|now| {
-            let changed = *now != announced;
-            *now = announced;
-            changed
+        self.want(|wanted| wanted.announced = announced);
+    }
+
+    /// Looks for these from now on; what is no longer looked for is told as lost. Everybody who looks asks for the
+    /// records of each device about once in 90 seconds, so a hundred devices that all look make some 200 packets a
+    /// second: whoever knows the others from a coordinator need not look.
+    pub fn search(&self, browse: Vec<Service>) {
+        self.want(|wanted| wanted.browse = browse);
+    }
+
+    fn want(&self, change: impl FnOnce(&mut Wanted)) {
+        self.wanted.send_if_modified(|wanted| {
+            let before = wanted.clone();
+            change(wanted);
+            *wanted != before
         });
     }
 

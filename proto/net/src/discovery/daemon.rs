@@ -46,14 +46,14 @@ fn ended(error: Error) -> DiscoveryError {
 }
 
 impl Daemon {
-    /// Begins: chooses the adapters and searches. Announces nothing yet.
+    /// Begins: chooses the adapters. Neither announces nor searches yet.
     pub(crate) fn start(config: &DiscoveryConfig) -> Result<Self, DiscoveryError> {
         probe::check(config.udp_port, config.loopback)?;
         let inner = ServiceDaemon::new_with_port(config.udp_port).map_err(ended)?;
         let notices = inner.monitor().map_err(ended)?.into_stream().boxed();
-        let mut daemon = Self {
+        let daemon = Self {
             inner,
-            browse: config.browse.clone(),
+            browse: Vec::new(),
             searches: SelectAll::new(),
             notices,
             announced: BTreeSet::new(),
@@ -67,13 +67,21 @@ impl Daemon {
             daemon.inner.disable_interface(IfKind::Predicate(loopback)).map_err(ended)?;
         }
         daemon.inner.set_ip_check_interval(MDNS_INTERFACES).map_err(ended)?;
-        daemon.search()?;
         Ok(daemon)
     }
 
-    /// Asks the network who is there, and `mdns-sd` for all that it knows already.
-    fn search(&mut self) -> Result<(), DiscoveryError> {
+    /// What it looks for.
+    pub(crate) fn browse(&self) -> &[Service] {
+        &self.browse
+    }
+
+    /// Looks for these and for nothing else: asks the network, and `mdns-sd` for all that it knows already.
+    pub(crate) fn search(&mut self, browse: &[Service]) -> Result<(), DiscoveryError> {
         self.searches = SelectAll::new();
+        for service in self.browse.iter().filter(|service| !browse.contains(service)) {
+            self.inner.stop_browse(service.dns_name()).map_err(ended)?;
+        }
+        self.browse = browse.to_vec();
         for service in self.browse.iter().copied() {
             let events = self.inner.browse(service.dns_name()).map_err(ended)?.into_stream();
             let end = once(ready((service, None)));
@@ -87,7 +95,8 @@ impl Daemon {
         if self.records > MDNS_REPLAY {
             return Ok(());
         }
-        self.search()
+        let browse = self.browse.clone();
+        self.search(&browse)
     }
 
     /// Announces this, again where it is announced already, and says goodbye for what is no longer so.

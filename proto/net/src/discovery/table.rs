@@ -84,6 +84,15 @@ impl Table {
         }
     }
 
+    /// Forgets what is of other services than these.
+    pub(crate) fn keep(&mut self, services: &[Service]) {
+        let other = |(service, _): &&(Service, String)| !services.contains(service);
+        let gone: Vec<(Service, String)> = self.instances.keys().filter(other).cloned().collect();
+        for (service, name) in gone {
+            self.forget(service, &name);
+        }
+    }
+
     /// Files an announcement; answers whether it is of another device and there was room.
     pub(crate) fn file(&mut self, service: Service, name: &str, record: Record) -> bool {
         let name = name.to_lowercase();

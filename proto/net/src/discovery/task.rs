@@ -6,7 +6,7 @@
 use super::daemon::{Daemon, Heard};
 use super::record::{Unreadable, read};
 use super::table::Table;
-use super::{Announced, DiscoveryConfig, DiscoveryError, DiscoveryEvent, DiscoveryState, Progress, Service};
+use super::{DiscoveryConfig, DiscoveryError, DiscoveryEvent, DiscoveryState, Progress, Service, Wanted};
 use crate::limits::{MDNS_ASK, MDNS_CHECK, MDNS_RETRY, MDNS_RETRY_MAX, MDNS_STALE};
 use crate::lock;
 use mdns_sd::{DaemonEvent, ServiceEvent};
@@ -19,7 +19,7 @@ use tracing::{debug, info, warn};
 /// The task's state.
 pub(crate) struct Task {
     config: DiscoveryConfig,
-    wanted: watch::Receiver<Announced>,
+    wanted: watch::Receiver<Wanted>,
     again: Arc<Notify>,
     /// Resolves when the handle stops or drops.
     stopped: oneshot::Receiver<()>,
@@ -33,7 +33,7 @@ impl Task {
     /// Not running yet.
     pub(crate) fn new(
         config: DiscoveryConfig,
-        wanted: watch::Receiver<Announced>,
+        wanted: watch::Receiver<Wanted>,
         again: Arc<Notify>,
         stopped: oneshot::Receiver<()>,
         news: mpsc::Sender<DiscoveryEvent>,
@@ -66,11 +66,10 @@ impl Task {
     /// One run of mDNS; ends in order only when all is over.
     async fn serve(&mut self) -> Result<(), DiscoveryError> {
         let mut daemon = Daemon::start(&self.config)?;
-        let wanted = self.wanted.borrow_and_update().clone();
-        daemon.announce(&self.config, &wanted)?;
-        self.state(DiscoveryState::Running);
-        info!(services = ?self.config.browse, "mDNS runs");
         self.table.begin();
+        self.apply(&mut daemon)?;
+        self.state(DiscoveryState::Running);
+        info!(port = self.config.udp_port, "mDNS runs");
         let now = Instant::now();
         let mut check = interval(MDNS_CHECK);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -86,10 +85,7 @@ impl Task {
                     daemon.goodbye().await;
                     return Ok(());
                 }
-                Ok(()) = self.wanted.changed() => {
-                    let wanted = self.wanted.borrow_and_update().clone();
-                    daemon.announce(&self.config, &wanted)?;
-                }
+                Ok(()) = self.wanted.changed() => self.apply(&mut daemon)?,
                 () = self.again.notified() => self.once_more(&mut daemon)?,
                 heard = daemon.heard() => match heard? {
                     Heard::Service(service, event) => self.service(service, event),
@@ -116,9 +112,20 @@ impl Task {
 
     /// Announces and asks again.
     fn once_more(&mut self, daemon: &mut Daemon) -> Result<(), DiscoveryError> {
-        let wanted = self.wanted.borrow_and_update().clone();
-        daemon.announce(&self.config, &wanted)?;
+        let wanted = self.wanted.borrow().clone();
+        daemon.announce(&self.config, &wanted.announced)?;
         daemon.search_again()
+    }
+
+    /// Does what the owner wants now.
+    fn apply(&mut self, daemon: &mut Daemon) -> Result<(), DiscoveryError> {
+        let wanted = self.wanted.borrow_and_update().clone();
+        daemon.announce(&self.config, &wanted.announced)?;
+        if daemon.browse() != wanted.browse {
+            daemon.search(&wanted.browse)?;
+            self.table.keep(&wanted.browse);
+        }
+        Ok(())
     }
 
     /// Something about an announcement.

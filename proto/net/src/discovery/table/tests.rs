@@ -131,6 +131,16 @@ fn a_flood_of_names_of_one_device_ends_at_the_bound() {
 }
 
 #[test]
+fn what_is_looked_for_no_more_is_lost() {
+    let mut table = table();
+    table.file(NODE, "a", open(1, &[5]));
+    table.file(Service::Coordinator, "a", open(2, &[5]));
+    heard(&mut table);
+    table.keep(&[NODE]);
+    assert_eq!(heard(&mut table), ["lost 2"]);
+}
+
+#[test]
 fn who_is_not_found_again_after_a_new_start_is_lost() {
     let mut table = table();
     table.begin();
