@@ -36,9 +36,12 @@ pub const FIRST_STREAM_DEADLINE: Duration = HELLO_DEADLINE;
 /// that nobody reads, the hello. More cuts it.
 pub const MAX_UNPROVED_BYTES: usize = 16 * 1024;
 /// Time that an accepted connection has its place for certain. Where places are short, the oldest one without a control
-/// stream has to make room for a new one after that. One that ends earlier, not admitted, keeps its place taken for as long
-/// again, so that whoever fails quickly cannot come as often as the machine allows.
+/// stream has to make room for a new one after that.
 pub const PLACE_TIME: Duration = Duration::from_secs(1);
+/// An address may fail (a connection that ended within [`PLACE_TIME`], not admitted) as many times in each [`PLACE_TIME`] as
+/// it has places, and this time's worth of that at once. Beyond, it is refused, except on places that it has earned by its
+/// links, so that whoever fails quickly does not come as often as the machine allows.
+pub const FAILING_BURST: Duration = Duration::from_secs(4);
 /// Where half of all places for connections that are not admitted are taken, a source address without admitted links has
 /// this part of its usual share, at least one.
 pub const CROWDED_PART: usize = 4;
@@ -175,7 +178,7 @@ impl Default for NetLimits {
             hello_deadline: HELLO_DEADLINE,
             unproved_per_source: 8,
             unproved: 256,
-            unproved_relayed: 32,
+            unproved_relayed: 64,
             connections: 2048,
             queue_bytes: 4 * 1024 * 1024,
             frames_per_second: 4000,

@@ -4,18 +4,18 @@
 //! and so is everything together; one address cannot use up what others need, many addresses together get less each; an
 //! address that many admitted links came from (a terminal server) may set up as many again at once, whatever others do, also a
 //! while after they all broke (a restart). Silent connections do not hold a place against a new one for long, and failing
-//! quickly does not pay ([`PLACE_TIME`]).
+//! quickly does not pay ([`FAILING_BURST`]).
 
 use crate::address::{endpoint_of, relay_of};
 use crate::intake::{Ends, Intake};
-use crate::limits::{CROWDED_PART, MAX_SOURCES, NetLimits, PLACE_TIME, SHARE_MEMORY};
+use crate::limits::{CROWDED_PART, FAILING_BURST, MAX_SOURCES, NetLimits, PLACE_TIME, SHARE_MEMORY};
 use libp2p::PeerId;
 use libp2p::core::transport::PortUse;
 use libp2p::core::{Endpoint, Multiaddr};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandlerInEvent, ToSwarm, dummy,
 };
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::task::{Context, Poll};
@@ -41,6 +41,8 @@ enum Denied {
     Address,
     #[error("too many connections from this address that said no hello yet")]
     Source,
+    #[error("too many connections from this address that came to nothing")]
+    Failing,
     #[error("too many connections that said no hello yet")]
     Unproved,
     #[error("too many connections")]
@@ -49,7 +51,7 @@ enum Denied {
 
 #[derive(Default)]
 struct Share {
-    /// Places taken by connections that are not admitted, and by those that failed just now.
+    /// Connections that are not admitted.
     unproved: usize,
     /// Those of them without a control stream, oldest first: they can be made to give their place up.
     silent: BTreeSet<ConnectionId>,
@@ -58,12 +60,15 @@ struct Share {
     earned: usize,
     /// When the last admitted link closed.
     since: Option<Instant>,
+    /// Until when its failures count.
+    failing: Option<Instant>,
 }
 
 impl Share {
     fn forgotten(&self, now: Instant) -> bool {
         let kept = self.since.is_some_and(|since| now.saturating_duration_since(since) < SHARE_MEMORY);
-        self.unproved == 0 && self.proved == 0 && !kept
+        let failing = self.failing.is_some_and(|until| until > now);
+        self.unproved == 0 && self.proved == 0 && !kept && !failing
     }
 }
 
@@ -82,8 +87,6 @@ pub(crate) struct Quota {
     /// The sums over all sources.
     unproved: usize,
     silent: BTreeSet<ConnectionId>,
-    /// Places of connections that failed quickly, and when they are free. As many as `unproved` at most.
-    cooling: VecDeque<(Instant, Source)>,
     sources: BTreeMap<Source, Share>,
 }
 
@@ -96,7 +99,6 @@ impl Quota {
             inbound: BTreeMap::new(),
             unproved: 0,
             silent: BTreeSet::new(),
-            cooling: VecDeque::new(),
             sources: BTreeMap::new(),
         }
     }
@@ -129,7 +131,6 @@ impl Quota {
         if self.inbound.len() >= self.limits.connections {
             return Err(Denied::Connections);
         }
-        self.cool(now);
         self.forget(source, now);
         let crowded = if self.unproved >= self.limits.unproved / 2 {
             (self.limits.unproved_per_source / CROWDED_PART).max(1)
@@ -144,6 +145,9 @@ impl Quota {
         };
         // Places that the address has earned are its own, however many strangers there are.
         if share.unproved >= earned {
+            if share.failing.is_some_and(|until| until > now + FAILING_BURST) {
+                return Err(Denied::Failing);
+            }
             let oldest = share.silent.first().copied();
             let full = share.unproved >= usual.saturating_add(earned);
             if full && !self.make_room(oldest, now) {
@@ -181,38 +185,25 @@ impl Quota {
     fn leave(&mut self, connection: ConnectionId, now: Instant) {
         self.opened(connection);
         let Some(inbound) = self.inbound.remove(&connection) else { return };
-        let quick = now.saturating_duration_since(inbound.since) < PLACE_TIME;
+        let share = self.sources.entry(inbound.source).or_default();
         if inbound.proved {
-            let share = self.sources.entry(inbound.source).or_default();
             share.proved = share.proved.saturating_sub(1);
             share.since = Some(now);
-            self.tidy(inbound.source, now);
-        } else if quick {
-            self.cooling.push_back((now + PLACE_TIME, inbound.source));
         } else {
-            self.free(inbound.source, now);
+            share.unproved = share.unproved.saturating_sub(1);
+            self.unproved = self.unproved.saturating_sub(1);
+            if now.saturating_duration_since(inbound.since) < PLACE_TIME && inbound.source != RELAYED {
+                let places = self.limits.unproved_per_source.saturating_add(share.earned);
+                let worth = PLACE_TIME / u32::try_from(places).unwrap_or(u32::MAX).max(1);
+                share.failing = Some(share.failing.map_or(now, |until| until.max(now)) + worth);
+            }
         }
-    }
-
-    /// A place of this source that no admitted link has is free.
-    fn free(&mut self, source: Source, now: Instant) {
-        self.unproved = self.unproved.saturating_sub(1);
-        let share = self.sources.entry(source).or_default();
-        share.unproved = share.unproved.saturating_sub(1);
-        self.tidy(source, now);
+        self.tidy(inbound.source, now);
     }
 
     fn tidy(&mut self, source: Source, now: Instant) {
         if self.sources.get(&source).is_some_and(|share| share.forgotten(now)) {
             self.sources.remove(&source);
-        }
-    }
-
-    /// Frees the places whose time has come.
-    fn cool(&mut self, now: Instant) {
-        while let Some((_, source)) = self.cooling.front().copied().filter(|(at, _)| *at <= now) {
-            self.cooling.pop_front();
-            self.free(source, now);
         }
     }
 
@@ -402,7 +393,16 @@ mod tests {
             }
             tokio::time::advance(PLACE_TIME / 100).await;
         }
-        assert!((16..=22).contains(&entered), "two a second: {entered}");
+        assert!((26..=32).contains(&entered), "eight at once and two a second: {entered}");
+        tokio::time::advance(PLACE_TIME).await;
+        assert!(enter(&mut quota, 1000, "/ip4/10.0.0.1"));
+        quota.admitted(id(1000));
+        leave(&mut quota, 1000);
+        for number in 1001..1100 {
+            enter(&mut quota, number, "/ip4/10.0.0.1");
+            leave(&mut quota, number);
+        }
+        assert!(enter(&mut quota, 1100, "/ip4/10.0.0.1"), "the place that it has earned");
     }
 
     #[tokio::test(start_paused = true)]
@@ -415,9 +415,11 @@ mod tests {
         }
         assert!(enter(&mut quota, 100, "/ip4/10.0.0.1"));
         leave(&mut quota, 100);
+        tokio::time::advance(FAILING_BURST).await;
+        assert!(enter(&mut quota, 101, "/ip4/10.0.0.1"));
         tokio::time::advance(PLACE_TIME).await;
-        quota.cool(Instant::now());
+        leave(&mut quota, 101);
         assert!(quota.sources.is_empty() && quota.inbound.is_empty() && quota.silent.is_empty());
-        assert!(quota.cooling.is_empty() && quota.unproved == 0);
+        assert_eq!(quota.unproved, 0);
     }
 }
