@@ -5,6 +5,9 @@
 //! neither the swarm nor a link; a client's reservation is made again whatever ended it. The relay forwards the bytes
 //! of an encrypted connection between the two ends and knows no more of them than their number.
 
+#[cfg(panic = "abort")]
+compile_error!("a failure inside libp2p's relay is caught, which takes panics that unwind");
+
 pub(crate) mod budget;
 pub(crate) mod client;
 mod fence;

@@ -7,7 +7,7 @@ use crate::relay::meter::Meters;
 use crate::tcp::{Handover, Tcp};
 use crate::watch::Watched;
 use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::{Boxed, OptionalTransport, OrTransport, timeout::TransportTimeout};
+use libp2p::core::transport::{Boxed, OrTransport, timeout::TransportTimeout};
 use libp2p::core::{ConnectedPoint, Transport, upgrade::Version};
 use libp2p::identity::Keypair;
 use libp2p::{PeerId, noise, relay, yamux};
@@ -30,23 +30,35 @@ pub(crate) fn build(
     extra: Extra,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
     let Extra { circuits, meters } = extra;
-    let mut muxer = yamux::Config::default();
     let relays = circuits.is_some() || meters.is_some();
-    muxer.set_max_num_streams(if relays { MAX_STREAMS_RELAY } else { MAX_STREAMS });
-    let circuits = circuits.map_or_else(OptionalTransport::none, OptionalTransport::some);
+    let muxer = |streams| {
+        let mut muxer = yamux::Config::default();
+        muxer.set_max_num_streams(streams);
+        muxer
+    };
     let meter = move |point: ConnectedPoint| match (&meters, point) {
         (Some(meters), ConnectedPoint::Listener { local_addr, send_back_addr }) => {
             Some(meters.add(local_addr, send_back_addr))
         }
         _ => None,
     };
-    let stack = OrTransport::new(circuits, Tcp::new(handover, intake))
+    let direct = Tcp::new(handover, intake)
         .map(|stream, _| Watched::new(stream))
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key)?)
-        .multiplex(muxer)
+        .multiplex(muxer(if relays { MAX_STREAMS_RELAY } else { MAX_STREAMS }))
         .map(move |(peer, muxer), point| (peer, StreamMuxerBox::new(Guard::new(muxer, meter(point)))));
-    Ok(TransportTimeout::new(stack, CONNECT_TIMEOUT).boxed())
+    let direct = TransportTimeout::new(direct, CONNECT_TIMEOUT).boxed();
+    let Some(circuits) = circuits else { return Ok(direct) };
+    let circuits = circuits
+        .map(|stream, _| Watched::new(stream))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(key)?)
+        .multiplex(muxer(MAX_STREAMS))
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(Guard::new(muxer, None))));
+    let circuits = TransportTimeout::new(circuits, CONNECT_TIMEOUT);
+    let either = OrTransport::new(circuits, direct);
+    Ok(either.map(|connection, _| connection.into_inner()).boxed())
 }
 
 #[cfg(test)]

@@ -381,25 +381,16 @@ async fn a_budget_slows_down_and_cuts_nothing_and_the_control_stream_does_not_wa
         at_a.send(frame(sent, 64 * 1024)).unwrap();
     }
     let asks = tokio::spawn(async move {
-        let mut slowest = Duration::ZERO;
-        for asked in 0.. {
-            let at = Instant::now();
-            if to_relay.send(frame(asked, 8)).is_err() {
-                break;
-            }
-            loop {
-                match a.event().await {
-                    NetEvent::Frame { frame, .. } => break assert_eq!(number(&frame), asked),
-                    other => panic!("{other:?}"),
-                }
-            }
-            slowest = slowest.max(at.elapsed());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            if at_a.queued() == 0 {
-                break;
-            }
+        let mut answers = Vec::new();
+        let mut every = tokio::time::interval(Duration::from_millis(50));
+        while at_a.queued() > 0 {
+            every.tick().await;
+            let asked = Instant::now();
+            to_relay.send(frame(7, 8)).unwrap();
+            assert_eq!(number(&a.frame().await), 7);
+            answers.push(asked.elapsed());
         }
-        (slowest, a)
+        (answers, a)
     });
     for expected in 0..FRAMES {
         assert_eq!(number(&b.frame().await), expected);
@@ -407,8 +398,8 @@ async fn a_budget_slows_down_and_cuts_nothing_and_the_control_stream_does_not_wa
     // 2.5 MiB less a burst.
     let took = start.elapsed();
     assert!(took > Duration::from_millis(4500), "{took:?}");
-    let (slowest, _a) = asks.await.unwrap();
-    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    let (answers, _a) = asks.await.unwrap();
+    assert!(answers.len() > 10 && answers.iter().all(|took| *took < Duration::from_secs(1)), "{answers:?}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use super::fence::{self, Fence};
 use super::meter::{Meter, Meters};
 use super::waiting::{Turn, Waiting};
 use crate::api::{RelayStats, RelayUser};
-use crate::limits::{MAX_CIRCUITS_PER_DEVICE, MAX_PER_DEVICE, MAX_TOLD_USERS, RelayLimits};
+use crate::limits::{CIRCUIT_PATIENCE, MAX_CIRCUITS_PER_DEVICE, MAX_PER_DEVICE, MAX_TOLD_USERS, RelayLimits};
 use libp2p::core::transport::PortUse;
 use libp2p::core::{ConnectedPoint, Endpoint, Multiaddr};
 use libp2p::swarm::behaviour::{ConnectionEstablished, ExternalAddrConfirmed, ExternalAddrExpired};
@@ -27,7 +27,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tracing::{debug, error, warn};
 
 /// libp2p's words between its relay and that one's handlers, which have no public names.
@@ -78,6 +78,8 @@ pub(crate) struct Server {
     /// Where this device listens, which clients are told.
     addresses: BTreeSet<Multiaddr>,
     connections: BTreeMap<ConnectionId, Conn>,
+    /// How many of them are reserved.
+    reserved: usize,
     /// Meters of connections that are about to be established.
     metered: BTreeMap<ConnectionId, Arc<Meter>>,
     restarts: u64,
@@ -116,6 +118,7 @@ impl Server {
             meters,
             addresses: BTreeSet::new(),
             connections: BTreeMap::new(),
+            reserved: 0,
             metered: BTreeMap::new(),
             restarts: 0,
             actions: VecDeque::new(),
@@ -155,16 +158,12 @@ impl Server {
         users.sort_unstable_by_key(|user| (std::cmp::Reverse(user.bytes), user.user));
         users.truncate(MAX_TOLD_USERS);
         RelayStats {
-            reservations: self.reservations(),
+            reservations: self.reserved,
             circuits: self.connections.values().map(|conn| conn.circuits).sum(),
             bytes: self.budgets.bytes(),
             users,
             restarts: self.restarts,
         }
-    }
-
-    fn reservations(&self) -> usize {
-        self.connections.values().filter(|conn| conn.reserved).count()
     }
 
     /// Calls libp2p's relay; `None` when it panicked and was replaced.
@@ -252,7 +251,9 @@ impl Server {
                 match conn.waiting.came(request, Instant::now()) {
                     Turn::Ask(request) => self.order(peer, connection, request),
                     Turn::Deny(request) => self.deny(request, LIMIT_EXCEEDED),
-                    Turn::Later => self.wind(),
+                    Turn::Later => {
+                        self.timer.get_or_insert_with(|| Box::pin(sleep(CIRCUIT_PATIENCE)));
+                    }
                 }
             }
             other => {
@@ -264,7 +265,7 @@ impl Server {
 
     /// Takes note of a report before libp2p's relay has it; `None` when it is dealt with.
     fn note(&mut self, peer: PeerId, connection: ConnectionId, report: Report) -> Option<Report> {
-        let full = self.reservations() >= self.limits.reservations;
+        let full = self.reserved >= self.limits.reservations;
         let conn = self.connections.get_mut(&connection)?;
         match report {
             Report::ReservationReqReceived { inbound_reservation_req, renewed, .. }
@@ -274,8 +275,14 @@ impl Server {
                 self.order(peer, connection, Order::DenyReservationReq { inbound_reservation_req, status });
                 return None;
             }
-            Report::ReservationReqAccepted { .. } => conn.reserved = true,
-            Report::ReservationTimedOut {} => conn.reserved = false,
+            Report::ReservationReqAccepted { .. } if !conn.reserved => {
+                conn.reserved = true;
+                self.reserved += 1;
+            }
+            Report::ReservationTimedOut {} if conn.reserved => {
+                conn.reserved = false;
+                self.reserved = self.reserved.saturating_sub(1);
+            }
             Report::CircuitReqAccepted { .. } => conn.circuits += 1,
             Report::CircuitClosed { .. } => conn.circuits = conn.circuits.saturating_sub(1),
             Report::OutboundConnectNegotiated { .. } | Report::OutboundConnectNegotiationFailed { .. } => {
@@ -304,6 +311,7 @@ impl Server {
 
     fn closed(&mut self, connection: ConnectionId) {
         if let Some(conn) = self.connections.remove(&connection) {
+            self.reserved = self.reserved.saturating_sub(usize::from(conn.reserved));
             for request in conn.waiting.into_all() {
                 self.deny(request, CONNECTION_FAILED);
             }
