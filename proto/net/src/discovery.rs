@@ -165,7 +165,7 @@ pub struct DiscoveryStatus {
     pub announcements: u64,
     /// Other devices that are known now.
     pub devices: usize,
-    /// Time since another device was last heard of.
+    /// Time since something new was last heard of another device; repetitions do not count.
     pub heard: Option<Duration>,
 }
 
