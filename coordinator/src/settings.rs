@@ -145,6 +145,7 @@ pub(crate) fn load(
         org: Text::new(name.as_str()).map_err(|error| bad(format!("org: {error} bytes")))?,
         registration: registration_of(&settings.registration)
             .ok_or_else(|| bad("registration is one of open, invite, closed".to_owned()))?,
+        relay: None,
     };
     if before.as_ref() != Some(&settings) {
         let text = toml::to_string(&settings).map_err(|error| bad(error.to_string()))?;

@@ -204,6 +204,12 @@ pub struct Stats {
     pub refusals: u64,
     /// Presence deltas.
     pub deltas: u64,
+    /// Devices introduced to each other, by either way.
+    pub introductions: u64,
+    /// Introductions that came to nothing.
+    pub introductions_refused: u64,
+    /// Questions of devices whether they can be dialled.
+    pub probes: u64,
     /// Frames received.
     pub frames_in: u64,
     /// Frames sent.

@@ -6,6 +6,7 @@
 //! All maps are bounded. `docs/security.md` has the figures.
 
 use crate::address::Source;
+use crate::buckets::{Buckets, make_room};
 use crate::limits::{
     ACCOUNT_REFILL, ACCOUNT_TRIES, ADDRESS_REFILL, ADDRESS_TRIES, FIRST_WAIT, FREE_TRIES, GUESS_MEMORY,
     MAX_GUESS_KEYS, MAX_KNOWN_ADDRESSES, MAX_WAIT, REGISTER_REFILL, REGISTER_TRIES,
@@ -33,73 +34,6 @@ impl Wrong {
     }
 }
 
-/// Tries that come back with time.
-#[derive(Clone, Copy)]
-struct Bucket {
-    used: u32,
-    since: Mono,
-}
-
-impl Bucket {
-    /// Gives back what `refill` allows until now.
-    fn refilled(self, refill: Duration, now: Mono) -> Self {
-        let back = now.since(self.since).as_nanos() / refill.as_nanos().max(1);
-        let back = u32::try_from(back).unwrap_or(u32::MAX);
-        if back >= self.used {
-            return Self { used: 0, since: now };
-        }
-        Self { used: self.used - back, since: self.since.plus(refill.saturating_mul(back)) }
-    }
-}
-
-/// Buckets by key, at most [`MAX_GUESS_KEYS`].
-struct Buckets<K> {
-    map: BTreeMap<K, Bucket>,
-    burst: u32,
-    refill: Duration,
-}
-
-impl<K: Ord + Clone> Buckets<K> {
-    fn new(burst: u32, refill: Duration) -> Self {
-        Self { map: BTreeMap::new(), burst, refill }
-    }
-
-    /// How long to wait for the next try; zero for now.
-    fn wait(&self, key: &K, now: Mono) -> Duration {
-        let Some(bucket) = self.map.get(key).map(|bucket| bucket.refilled(self.refill, now)) else {
-            return Duration::ZERO;
-        };
-        if bucket.used < self.burst {
-            Duration::ZERO
-        } else {
-            self.refill.saturating_sub(now.since(bucket.since))
-        }
-    }
-
-    fn take(&mut self, key: &K, now: Mono) {
-        make_room(&mut self.map, key, |bucket| bucket.since);
-        let refill = self.refill;
-        let bucket = self.map.entry(key.clone()).or_insert(Bucket { used: 0, since: now });
-        *bucket = bucket.refilled(refill, now);
-        bucket.used = bucket.used.saturating_add(1);
-    }
-
-    fn forget(&mut self, now: Mono) {
-        let refill = self.refill;
-        self.map.retain(|_, bucket| bucket.refilled(refill, now).used > 0);
-    }
-}
-
-/// Removes the entry that was quiet longest when the map is full and `key` is new.
-fn make_room<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>, key: &K, last: impl Fn(&V) -> Mono) {
-    if map.len() < MAX_GUESS_KEYS || map.contains_key(key) {
-        return;
-    }
-    if let Some(oldest) = map.iter().min_by_key(|(_, value)| last(value)).map(|(key, _)| key.clone()) {
-        map.remove(&oldest);
-    }
-}
-
 /// Everything remembered about wrong tries.
 pub(crate) struct Guesses {
     wrong: BTreeMap<(UserName, Source), Wrong>,
@@ -113,9 +47,9 @@ impl Guesses {
     pub(crate) fn new() -> Self {
         Self {
             wrong: BTreeMap::new(),
-            accounts: Buckets::new(ACCOUNT_TRIES, ACCOUNT_REFILL),
-            sources: Buckets::new(ADDRESS_TRIES, ADDRESS_REFILL),
-            registrations: Buckets::new(REGISTER_TRIES, REGISTER_REFILL),
+            accounts: Buckets::new(ACCOUNT_TRIES, ACCOUNT_REFILL, MAX_GUESS_KEYS),
+            sources: Buckets::new(ADDRESS_TRIES, ADDRESS_REFILL, MAX_GUESS_KEYS),
+            registrations: Buckets::new(REGISTER_TRIES, REGISTER_REFILL, MAX_GUESS_KEYS),
             known: BTreeMap::new(),
         }
     }
@@ -140,7 +74,7 @@ impl Guesses {
     /// A wrong password.
     pub(crate) fn wrong(&mut self, name: &UserName, source: Source, now: Mono) {
         let key = (name.clone(), source);
-        make_room(&mut self.wrong, &key, |wrong| wrong.last);
+        make_room(&mut self.wrong, &key, MAX_GUESS_KEYS, |wrong| wrong.last);
         let wrong = self.wrong.entry(key).or_insert(Wrong { count: 0, last: now });
         *wrong = Wrong { count: wrong.count.saturating_add(1), last: now };
         self.accounts.take(name, now);

@@ -8,11 +8,19 @@ use lanchat_proto::frame::Frame;
 use lanchat_proto::ids::{DeviceId, UserId};
 use lanchat_proto::limits::MAX_ORG_NAME;
 use lanchat_proto::wire::Endpoint;
+use lanchat_proto::wire::reach::RelayTerms;
 use std::sync::Arc;
 
 /// One connection of a device. The shell numbers them and never uses a number twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkId(
+    /// The number.
+    pub u64,
+);
+
+/// One dial. Numbers are never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DialId(
     /// The number.
     pub u64,
 );
@@ -36,6 +44,8 @@ pub struct Config {
     pub org: Text<MAX_ORG_NAME>,
     /// Who may open an account.
     pub registration: Registration,
+    /// The budgets within which circuits are carried; `None` when they are not.
+    pub relay: Option<RelayTerms>,
 }
 
 /// What a machine is built from.
@@ -55,7 +65,7 @@ pub struct Boot {
 /// Something happened.
 #[derive(Debug)]
 pub enum Input {
-    /// A device connected; the transport has proved its key.
+    /// A device connected, or was reached by a dial; the transport has proved its key.
     Opened {
         /// The link.
         link: LinkId,
@@ -63,7 +73,18 @@ pub enum Input {
         device: DeviceId,
         /// Its address as seen here.
         remote: Endpoint,
+        /// The [`Output::Dial`] that it answers; such a link carries nothing.
+        dial: Option<DialId>,
     },
+    /// An [`Output::Dial`] came to nothing.
+    DialFailed {
+        /// Which.
+        dial: DialId,
+        /// Whether it was tried at all.
+        tried: bool,
+    },
+    /// What carries circuits failed and was started anew.
+    RelayRestarted,
     /// A frame arrived.
     Frame {
         /// On which link.
@@ -118,10 +139,22 @@ pub enum Output {
         /// What.
         frame: Arc<Frame>,
     },
-    /// The device of this link belongs here: lift what holds strangers back.
+    /// The device of this link belongs here: lift what holds strangers back, and where circuits are carried, carry its own
+    /// within the user's budget until the link is closed.
     Admit {
         /// Which.
         link: LinkId,
+        /// Whose device it is.
+        user: UserId,
+    },
+    /// Dial a device there as its colleagues would, and answer [`Input::Opened`] or [`Input::DialFailed`].
+    Dial {
+        /// Repeated in the answer.
+        dial: DialId,
+        /// Who must answer.
+        device: DeviceId,
+        /// Where.
+        endpoint: Endpoint,
     },
     /// Close a link. [`Input::Closed`] need not follow.
     Close {

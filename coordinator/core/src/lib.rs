@@ -1,4 +1,5 @@
-//! The rules of the coordinator: accounts, certificates, revocations, presence, directory, as a pure state machine.
+//! The rules of the coordinator: accounts, certificates, revocations, presence, directory, introductions, as a pure state
+//! machine.
 //!
 //! Keeps true: nothing here waits, reads a clock, opens a file or a socket, or draws a random number. What is told to
 //! anybody was on disk before ([`Output::Persist`], then [`Input::Stored`], then [`Output::Send`]). A stranger learns
@@ -9,15 +10,18 @@
 
 mod address;
 mod admin;
+mod buckets;
 mod directory;
 mod enrol;
 mod guess;
+mod introductions;
 mod io;
 mod issuer;
 pub mod limits;
 mod member;
 mod password;
 mod presence;
+mod probes;
 mod random;
 pub mod record;
 mod records;
@@ -27,6 +31,6 @@ mod state;
 mod tick;
 
 pub use admin::{AdminCommand, AdminError, AdminResult, InviteInfo, OnlineInfo, SecretSalt, Stats, UserInfo};
-pub use io::{Boot, Config, Input, LinkId, Notice, Output, Registration};
+pub use io::{Boot, Config, DialId, Input, LinkId, Notice, Output, Registration};
 pub use issuer::{Keys, sign_issuing};
 pub use state::CoordinatorState;

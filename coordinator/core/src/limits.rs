@@ -65,3 +65,31 @@ pub const INVITE_LIFETIME: Duration = Duration::from_secs(72 * 3600);
 pub const ISSUING_LIFETIME: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 /// Devices remembered that claim a longer revocation list than ours; further claims change nothing.
 pub const MAX_CLAIMS: usize = 64;
+
+/// Introductions that one device may ask for in a burst: an office that met again has one for each colleague. Then one for
+/// each [`INTRODUCTION_REFILL`]; further ones are answered with `No`.
+pub const INTRODUCTIONS: u32 = 1024;
+/// See [`INTRODUCTIONS`].
+pub const INTRODUCTION_REFILL: Duration = Duration::from_millis(25);
+/// Devices whose introductions, or questions to be dialled, are counted, each. The one longest quiet is forgotten.
+pub const MAX_ASKERS: usize = 20_000;
+/// Circuits to one device that may be dialled within [`CIRCUIT_WINDOW`]. Further ones are told to wait.
+pub const CIRCUITS_IN_WINDOW: usize = 8;
+/// See [`CIRCUITS_IN_WINDOW`].
+pub const CIRCUIT_WINDOW: Duration = Duration::from_millis(500);
+/// Longest wait that is given to a circuit. Whoever would have to wait longer is answered with `No`, and asks again.
+pub const MAX_CIRCUIT_WAIT: Duration = Duration::from_secs(10);
+/// Time within which the same device gets no second turn at the same other one: it is told the one that it has.
+pub const CIRCUIT_AGAIN: Duration = Duration::from_secs(1);
+/// Devices for which turns are kept. A circuit to one more is answered with `No` until some are over.
+pub const MAX_PACED: usize = MAX_LINKS;
+
+/// Devices being dialled because they asked whether they can be. Further ones are told that nothing was tried.
+pub const MAX_PROBES: usize = 32;
+/// Questions to be dialled that one device may ask in a burst. Then one for each [`PROBE_REFILL`]; to further ones the
+/// answer is that nothing was tried.
+pub const PROBES: u32 = 8;
+/// See [`PROBES`].
+pub const PROBE_REFILL: Duration = Duration::from_secs(5);
+/// Time for the dials of one question. What has not answered then counts as failed.
+pub const PROBE_DEADLINE: Duration = Duration::from_secs(6);

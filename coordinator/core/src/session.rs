@@ -177,12 +177,13 @@ impl CoordinatorState {
             revocations: BoundedVec::first(first.iter().cloned()),
             observed: remote,
         };
-        self.out.push_back(Output::Admit { link });
+        self.out.push_back(Output::Admit { link, user });
         self.send(link, Frame::new(Kind::SignedIn, &signed_in));
         for acts in rest.chunks(MAX_REVOCATIONS) {
             let frame = self.revocations_frame(acts);
             self.send(link, frame);
         }
+        self.tell_terms(link);
         let recent: Vec<Announcement> = self.records.announcements().cloned().collect();
         for announcement in recent.iter().filter(|a| a.at.plus(ANNOUNCEMENT_AGE) >= now.wall) {
             self.send(link, Frame::new(Kind::Announcement, announcement));

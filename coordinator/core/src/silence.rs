@@ -24,6 +24,7 @@ impl CoordinatorState {
     /// A link is gone; its device stays on until its lease ends.
     pub(crate) fn lost(&mut self, link: LinkId) {
         let Some(session) = self.sessions.remove(&link) else { return };
+        self.probes.lost(link);
         if session.told.is_none() {
             self.strangers = self.strangers.saturating_sub(1);
         } else if let Some(online) = self.presence.get_mut(&session.device)
@@ -79,6 +80,8 @@ impl CoordinatorState {
 
     pub(crate) fn keep_house(&mut self, now: Now) {
         self.guesses.forget(now.mono);
+        self.introductions.forget(now.mono);
+        self.probes.forget(now.mono);
         if !self.seen.is_empty() {
             self.jobs.push_back(Job::LastSeen);
         }

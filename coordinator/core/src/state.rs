@@ -3,16 +3,18 @@
 //! Keeps true: requests are carried out in the order in which they came. A request that changes records changes them in
 //! memory, and what follows from it (every answer, every notice to others) waits until the store has them; when the
 //! store fails, the records are taken back and everybody who waited is told so. While a batch is under way, further
-//! requests wait and form the next one: that is the group commit. Signs of life and presence do not wait.
+//! requests wait and form the next one: that is the group commit. Signs of life, presence and introductions do not wait.
 
 use crate::admin::{AdminCommand, AdminError, AdminResult, Stats};
 use crate::guess::Guesses;
+use crate::introductions::Introductions;
 use crate::io::{Boot, Config, Input, LinkId, Notice, Output};
 use crate::issuer::Keys;
 use crate::limits::{
     HOUSEKEEPING, MAX_JOBS, MAX_JOBS_IN_BATCH, MAX_JOBS_OF_LINK, MAX_LINKS, MAX_STRANGERS, TICK,
 };
 use crate::presence::Presence;
+use crate::probes::Probes;
 use crate::random::Random;
 use crate::record::Change;
 use crate::records::{Records, Undo};
@@ -25,6 +27,7 @@ use lanchat_proto::time::{Mono, Now, Wall};
 use lanchat_proto::version::Version;
 use lanchat_proto::wire::Endpoint;
 use lanchat_proto::wire::coordinator::{Refusal, Refused, Welcome};
+use lanchat_proto::wire::reach::Dialled;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,6 +146,7 @@ pub(crate) enum Timer {
     Tick,
     Link(LinkId),
     Lease(DeviceId),
+    Probe(LinkId),
     Housekeeping,
 }
 
@@ -152,6 +156,7 @@ impl Timer {
             Self::Tick => "tick",
             Self::Link(_) => "silence of a link",
             Self::Lease(_) => "lease of a device",
+            Self::Probe(_) => "question whether a device can be dialled",
             Self::Housekeeping => "housekeeping",
         }
     }
@@ -165,6 +170,8 @@ pub struct CoordinatorState {
     pub(crate) records: Records,
     pub(crate) presence: Presence,
     pub(crate) guesses: Guesses,
+    pub(crate) introductions: Introductions,
+    pub(crate) probes: Probes,
     pub(crate) sessions: BTreeMap<LinkId, Session>,
     pub(crate) seen: BTreeMap<UserId, Wall>,
     /// Devices that hold a longer list of ours than we do: we were restored from an old copy.
@@ -204,6 +211,8 @@ impl CoordinatorState {
             records,
             presence: Presence::new(run),
             guesses: Guesses::new(),
+            introductions: Introductions::new(),
+            probes: Probes::new(),
             sessions: BTreeMap::new(),
             seen: BTreeMap::new(),
             claims: BTreeMap::new(),
@@ -247,7 +256,15 @@ impl CoordinatorState {
     /// Takes an input.
     pub fn handle_input(&mut self, input: Input, now: Now) {
         match input {
-            Input::Opened { link, device, remote } => self.opened(link, device, remote, now),
+            Input::Opened { link, device, remote, dial: None } => self.opened(link, device, remote, now),
+            Input::Opened { link, dial: Some(dial), .. } => {
+                self.out.push_back(Output::Close { link, after_flush: false });
+                self.dialled(dial, Dialled::Reached);
+            }
+            Input::DialFailed { dial, tried } => {
+                self.dialled(dial, if tried { Dialled::Failed } else { Dialled::NotTried });
+            }
+            Input::RelayRestarted => self.relay_restarted(),
             Input::Frame { link, frame } => self.frame(link, frame, now),
             Input::Closed { link } => self.lost(link),
             Input::Stored { id } => self.stored(id, now),
@@ -299,6 +316,7 @@ impl CoordinatorState {
                 }
                 Timer::Link(link) => self.look_at(link, now),
                 Timer::Lease(device) => self.end_lease(&device, now),
+                Timer::Probe(link) => self.probe_over(link, now),
                 Timer::Housekeeping => {
                     self.timers.insert((now.mono.plus(HOUSEKEEPING), Timer::Housekeeping));
                     self.keep_house(now);
@@ -365,6 +383,7 @@ impl CoordinatorState {
                 self.sign_of_life(link, &frame, now);
                 self.rearm(now);
             }
+            Some(Kind::Introduce | Kind::DialMe) => self.reach(link, &frame, now),
             Some(_) if self.jobs.len() >= MAX_JOBS || session.jobs >= MAX_JOBS_OF_LINK => {
                 self.close(link, false);
             }

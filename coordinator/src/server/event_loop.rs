@@ -10,9 +10,11 @@ use crate::error::ServerError;
 use crate::limits::{EVENTS_IN_TURN, MAX_READS, STOP_TIME};
 use crate::store::{Answer, Command, Files, Store};
 use lanchat_coordinator_core::{
-    AdminCommand, AdminError, AdminResult, CoordinatorState, Input, LinkId, Output,
+    AdminCommand, AdminError, AdminResult, CoordinatorState, DialId, Input, LinkId, Output,
 };
-use lanchat_net::{Close, Link, NetEvent, NetHandle};
+use lanchat_net::{Channel, Close, DialTarget, Link, NetEvent, NetHandle};
+use lanchat_proto::ids::DeviceId;
+use lanchat_proto::wire::Endpoint;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
@@ -133,7 +135,8 @@ impl EventLoop {
             NetEvent::Opened(opened) => {
                 let link = LinkId(opened.link.id().0);
                 self.links.insert(link, opened.link);
-                Input::Opened { link, device: opened.device, remote: opened.remote }
+                let dial = opened.dial.map(|dial| DialId(dial.0));
+                Input::Opened { link, device: opened.device, remote: opened.remote, dial }
             }
             NetEvent::Frame { link, frame } => Input::Frame { link: LinkId(link.0), frame },
             NetEvent::Closed { link, reason } => {
@@ -143,8 +146,16 @@ impl EventLoop {
             }
             NetEvent::Listening(endpoint) => return tracing::info!(%endpoint, "Listening"),
             NetEvent::NotListening(endpoint) => return tracing::warn!(%endpoint, "Not listening any more"),
-            NetEvent::DialFailed(_) | NetEvent::Reserved { .. } | NetEvent::ReservationLost { .. } => return,
-            NetEvent::RelayRestarted => return tracing::error!("The relay failed and was started anew"),
+            NetEvent::DialFailed(failure) => {
+                tracing::debug!(reason = failure.reason, "A device that asked to be dialled was not reached");
+                Input::DialFailed { dial: DialId(failure.dial.0), tried: !failure.attempts.is_empty() }
+            }
+            // This device is a relay and uses none.
+            NetEvent::Reserved { .. } | NetEvent::ReservationLost { .. } => return,
+            NetEvent::RelayRestarted => {
+                tracing::error!("The relay failed and was started anew");
+                Input::RelayRestarted
+            }
         };
         self.state.handle_input(input, self.clock.now());
     }
@@ -196,9 +207,10 @@ impl EventLoop {
         while let Some(output) = self.state.poll_output() {
             match output {
                 Output::Send { link, frame } => self.send(link, Arc::unwrap_or_clone(frame)),
-                Output::Admit { link } => {
-                    self.links.get(&link).into_iter().for_each(Link::admit);
+                Output::Admit { link, user } => {
+                    self.links.get(&link).into_iter().for_each(|link| link.admit_user(user.0));
                 }
+                Output::Dial { dial, device, endpoint } => self.dial(dial, device, endpoint),
                 Output::Close { link, after_flush } => {
                     let how = if after_flush { Close::AfterFlush } else { Close::Now };
                     self.links.get(&link).into_iter().for_each(|link| link.close(how));
@@ -231,6 +243,15 @@ impl EventLoop {
                     tracing::info!(what = notice.what, device, user, "Notice");
                 }
             }
+        }
+    }
+
+    fn dial(&mut self, dial: DialId, device: DeviceId, endpoint: Endpoint) {
+        let target =
+            DialTarget { device: Some(device), endpoints: vec![endpoint], channel: Channel::Link, via: None };
+        if let Err(error) = self.net.dial(lanchat_net::DialId(dial.0), target) {
+            tracing::debug!(%error, "A device that asked to be dialled was not");
+            self.state.handle_input(Input::DialFailed { dial, tried: false }, self.clock.now());
         }
     }
 

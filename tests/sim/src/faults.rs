@@ -162,7 +162,7 @@ impl World {
         self.office.enrolling.insert(number, at);
         let link = LinkId(number);
         let run = self.office.run;
-        self.tell_office(run, Input::Opened { link, device, remote: office::endpoint(at) });
+        self.tell_office(run, Input::Opened { link, device, remote: office::endpoint(at), dial: None });
         self.tell_office(run, Input::Frame { link, frame });
     }
 
@@ -231,7 +231,7 @@ impl World {
                     self.transmit(link.0, side, frame);
                 }
             }
-            Output::Admit { link } => {
+            Output::Admit { link, .. } => {
                 if let Some(side) = self.office_side(link.0) {
                     self.admit(link.0, side);
                 }
@@ -253,6 +253,7 @@ impl World {
                 let input = Input::AvatarRead { link, request, user, picture: Vec::new() };
                 self.tell_office(run, input);
             }
+            Output::Dial { dial, .. } => self.tell_office(run, Input::DialFailed { dial, tried: true }),
             Output::Notice(_) => {}
         }
     }

@@ -125,7 +125,7 @@ impl Office {
     /// When the rules refuse what the disk holds.
     pub fn start(&mut self, seed: [u8; 32], run: u64, now: Now) -> Result<(), String> {
         let org = Text::new("sim").map_err(|error| error.to_string())?;
-        let config = Config { org, registration: Registration::Open };
+        let config = Config { org, registration: Registration::Open, relay: None };
         let boot = Boot { config, keys: self.keys.clone(), seed, run, stored: self.disk.clone() };
         self.core = Some(CoordinatorState::new(boot, now).map_err(|error| error.to_string())?);
         self.run += 1;
@@ -176,9 +176,8 @@ impl Office {
         now: Now,
     ) -> Result<Frame, String> {
         let mut answer = None;
-        for input in
-            [Input::Opened { link, device, remote }, Input::Frame { link, frame }, Input::Closed { link }]
-        {
+        let opened = Input::Opened { link, device, remote, dial: None };
+        for input in [opened, Input::Frame { link, frame }, Input::Closed { link }] {
             let Some(core) = &mut self.core else { return Err("not running".to_owned()) };
             core.handle_input(input, now);
             while let Some(output) = self.core.as_mut().and_then(CoordinatorState::poll_output) {

@@ -95,7 +95,7 @@ impl World {
         self.trace.say(self.now, || format!("{at} opened {conn} with {other}"));
         if at == OFFICE {
             let link = coordinator::LinkId(conn);
-            self.tell_office(run, coordinator::Input::Opened { link, device, remote });
+            self.tell_office(run, coordinator::Input::Opened { link, device, remote, dial: None });
         } else {
             let dialler = side == 0;
             let (link, relayed) = (LinkId(conn), false);

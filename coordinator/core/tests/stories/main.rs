@@ -7,8 +7,12 @@ mod admin;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod introductions;
+#[cfg(test)]
 mod office;
 #[cfg(test)]
 mod presence;
+#[cfg(test)]
+mod probes;
 #[cfg(test)]
 mod sessions;

@@ -2,8 +2,8 @@
 
 use lanchat_coordinator_core::record::{Change, Loaded};
 use lanchat_coordinator_core::{
-    AdminCommand, AdminError, AdminResult, Boot, Config, CoordinatorState, Input, Keys, LinkId, Output,
-    Registration, sign_issuing,
+    AdminCommand, AdminError, AdminResult, Boot, Config, CoordinatorState, DialId, Input, Keys, LinkId,
+    Output, Registration, sign_issuing,
 };
 use lanchat_proto::certificate::{Certificate, Endorsement};
 use lanchat_proto::codec::{BoundedVec, Text};
@@ -14,6 +14,7 @@ use lanchat_proto::signed::{SecretKey, Signed};
 use lanchat_proto::time::{Mono, Now, Wall};
 use lanchat_proto::wire::Endpoint;
 use lanchat_proto::wire::coordinator::*;
+use lanchat_proto::wire::reach::RelayTerms;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) const START: Wall = Wall(1_800_000_000_000);
+
+pub(crate) const TERMS: RelayTerms = RelayTerms { per_user: 2_000_000, total: 20_000_000 };
 
 /// A node as the coordinator meets it.
 #[derive(Clone)]
@@ -94,6 +97,8 @@ pub(crate) struct Office {
     pub(crate) inbox: BTreeMap<LinkId, Vec<Arc<Frame>>>,
     pub(crate) closed: BTreeSet<LinkId>,
     pub(crate) admitted: BTreeSet<LinkId>,
+    /// Dials that are under way: whom, where.
+    pub(crate) dials: Vec<(DialId, DeviceId, Endpoint)>,
     answers: BTreeMap<u64, Result<AdminResult, AdminError>>,
     config: Config,
     issuing: u8,
@@ -110,7 +115,16 @@ fn keys(issuing: u8) -> Keys {
 
 impl Office {
     pub(crate) fn new(registration: Registration) -> Self {
-        let config = Config { org: Text::new("Office").unwrap(), registration };
+        Self::with(Config { org: Text::new("Office").unwrap(), registration, relay: None })
+    }
+
+    /// Where circuits are carried.
+    pub(crate) fn with_relay() -> Self {
+        let relay = Some(TERMS);
+        Self::with(Config { org: Text::new("Office").unwrap(), registration: Registration::Invite, relay })
+    }
+
+    fn with(config: Config) -> Self {
         let disk = Loaded { generation: 77, ..Loaded::default() };
         Self::boot(config, disk, Now { mono: Mono(Duration::ZERO), wall: START }, 2)
     }
@@ -132,6 +146,7 @@ impl Office {
             inbox: BTreeMap::new(),
             closed: BTreeSet::new(),
             admitted: BTreeSet::new(),
+            dials: Vec::new(),
             answers: BTreeMap::new(),
             config,
             issuing,
@@ -173,9 +188,10 @@ impl Office {
                     assert!(!self.closed.contains(&link), "{frame:?} to a closed link");
                     self.inbox.entry(link).or_default().push(frame);
                 }
-                Output::Admit { link } => {
+                Output::Admit { link, .. } => {
                     self.admitted.insert(link);
                 }
+                Output::Dial { dial, device, endpoint } => self.dials.push((dial, device, endpoint)),
                 Output::Close { link, .. } => {
                     self.closed.insert(link);
                 }
@@ -274,7 +290,7 @@ impl Office {
         self.next += 1;
         node.link = LinkId(self.next);
         let remote = Endpoint::new(node.address.parse().unwrap());
-        self.input(Input::Opened { link: node.link, device: node.device(), remote });
+        self.input(Input::Opened { link: node.link, device: node.device(), remote, dial: None });
     }
 
     pub(crate) fn say<T: Serialize>(&mut self, node: &Node, kind: Kind, value: &T) {

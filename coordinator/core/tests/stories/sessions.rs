@@ -199,7 +199,7 @@ fn a_flood_of_strangers_is_bounded() {
     for n in 0..lanchat_coordinator_core::limits::MAX_STRANGERS as u64 {
         let link = lanchat_coordinator_core::LinkId(1_000_000 + n);
         let device = SecretKey::from_seed(&[7; 32]).public();
-        office.input(Input::Opened { link, device, remote });
+        office.input(Input::Opened { link, device, remote, dial: None });
     }
     assert_eq!(office.closed.len(), 1);
     office.input(Input::Closed { link: first.link });
