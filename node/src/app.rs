@@ -8,7 +8,9 @@ mod enrol;
 pub mod event_loop;
 pub mod listen;
 pub mod membership;
+mod nearby;
 pub mod pins;
+mod pulse;
 pub mod saving;
 
 use crate::api::{self, ApiConfig, ApiServer};
@@ -131,7 +133,7 @@ impl Node {
                 mesh_size: usize::try_from(settings.mesh_size).unwrap_or(usize::MAX),
                 ..Settings::default()
             },
-            mdns: options.mdns && settings.mdns,
+            mdns: options.mdns,
             started,
         };
         let api = ApiConfig { listen: options.ui, data_dir: options.data_dir.clone(), config };

@@ -3,6 +3,7 @@
 //! The parts of the shell never import each other; they meet in `app`, whose one event loop carries inputs into the
 //! core and outputs out of it. libp2p stays behind `net`, SQL behind `store`, JSON behind `api`.
 
+pub mod adapters;
 pub mod api;
 pub mod app;
 pub mod backup;

@@ -103,6 +103,18 @@ pub async fn resolve(addresses: &[String]) -> Vec<Endpoint> {
     endpoints
 }
 
+/// What was looked up, then what is announced on the own network: anybody can announce, so that never crowds out the rest.
+#[must_use]
+pub fn with_announced(mut endpoints: Vec<Endpoint>, announced: &[Endpoint]) -> Vec<Endpoint> {
+    endpoints.truncate(MAX_ENDPOINTS.saturating_sub(announced.len()));
+    for endpoint in announced {
+        if !endpoints.contains(endpoint) && endpoints.len() < MAX_ENDPOINTS {
+            endpoints.push(*endpoint);
+        }
+    }
+    endpoints
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

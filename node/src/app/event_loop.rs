@@ -5,18 +5,22 @@
 //! bounded queue, and meanwhile the store's answers are taken, so that the two never wait for each other.
 
 mod requests;
+mod surroundings;
 
+use crate::adapters::{self, Adapter};
 use crate::app::address::{self, CoordinatorAddress};
 use crate::app::clock::Clock;
 use crate::app::enrol::Enrolment;
 use crate::app::listen::{self, Listeners};
-use crate::config::Config;
+use crate::app::nearby::Nearby;
+use crate::app::pulse::{BEAT, Pulse};
+use crate::config::{self, Config};
 use crate::handle::{EnrolError, Entered, HandleEnd, HandleError, NumberedEvent};
 use crate::identity::{self, Identity};
 use crate::paths::DataDir;
 use crate::platform;
 use crate::store::{Membership, Opened, Reader, Store, StoreAnswer};
-use lanchat_net::{Close, DialTarget, Link, Net, NetConfig, NetEvent, NetHandle};
+use lanchat_net::{Close, DialTarget, Link, Net, NetConfig, NetEvent, NetHandle, RelayRole};
 use lanchat_node_core::boot::{Channel, CoordinatorPin, DialId, LinkId, RequestId, Settings};
 use lanchat_node_core::output::{Answer, CommandError, Event};
 use lanchat_node_core::view::CoordinatorState;
@@ -25,7 +29,7 @@ use lanchat_proto::wire::Endpoint;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Answers of the store that may wait for the loop.
 const STORE_ANSWERS: usize = 1024;
@@ -57,6 +61,8 @@ enum Back {
     Proofs(Result<Command, HandleError>, oneshot::Sender<Result<(), HandleError>>),
     /// Addresses of the coordinator.
     Found(Vec<Endpoint>),
+    /// The adapters of this machine; `None` when the system did not tell.
+    Adapters(Option<Vec<Adapter>>),
     /// A login's end.
     Enrolled(Result<Box<Enrolment>, EnrolError>, EnrolAnswer),
     /// A logout's end.
@@ -79,7 +85,7 @@ pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     /// Coordinators that the command line named.
     pub(crate) coordinators: Vec<CoordinatorAddress>,
-    /// Whether mDNS is wanted.
+    /// Whether the command line lets mDNS run.
     pub(crate) mdns: bool,
     /// When the program started.
     pub(crate) started: lanchat_proto::time::Wall,
@@ -115,6 +121,15 @@ pub(crate) struct MembershipLoop<'a> {
     net_events: mpsc::Receiver<NetEvent>,
     links: BTreeMap<u64, Link>,
     listeners: Listeners,
+    adapters: Vec<Adapter>,
+    /// When the adapters are looked at next, and whether that is under way.
+    next_look: Instant,
+    looking: bool,
+    pulse: Pulse,
+    nearby: Nearby,
+    settings: watch::Receiver<config::Settings>,
+    /// The way to the coordinator, and since when it is so.
+    coordinator: (CoordinatorState, Instant),
     waiting: BTreeMap<RequestId, oneshot::Sender<Result<Answer, CommandError>>>,
     next_request: u64,
     back: mpsc::Receiver<Back>,
@@ -152,10 +167,15 @@ impl<'a> MembershipLoop<'a> {
         (store, reader, opened): (Store, Reader, Opened),
         answers: mpsc::Receiver<StoreAnswer>,
     ) -> Result<Self, LoopError> {
-        let (net, net_events) =
-            Net::start(NetConfig::new(identity.key.clone(), vec![lanchat_net::Channel::Link]))?;
-        let listeners = Listeners::bind(&net, listen).await?;
         let Opened { membership, epoch, stored } = opened;
+        let mut config = NetConfig::new(identity.key.clone(), vec![lanchat_net::Channel::Link]);
+        if membership.coordinator.is_some() {
+            config.relay = RelayRole::Client;
+        }
+        let (net, net_events) = Net::start(config)?;
+        let mut listeners = Listeners::bind(&net, listen).await?;
+        let adapters = surroundings::list_adapters().await.unwrap_or_default();
+        listeners.expand(&adapters);
         let coordinator = membership
             .coordinator
             .as_ref()
@@ -174,13 +194,18 @@ impl<'a> MembershipLoop<'a> {
             started: shared.started,
         };
         let now = shared.clock.now();
+        let core = NodeState::new(boot, now)?;
+        let pinned = membership.coordinator.as_ref().map(|(device, _)| *device);
+        let trying = if pinned.is_some() { CoordinatorState::Reconnecting } else { CoordinatorState::None };
         shared.end.set_reader(Some(reader.clone()));
         let (back_sender, back) = mpsc::channel(BACK);
-        Ok(Self {
-            core: NodeState::new(boot, now)?,
+        let mut running = Self {
+            core,
+            settings: shared.config.subscribe(),
             shared,
             store,
             reader,
+            nearby: Nearby::new(membership.device, membership.realm, pinned),
             membership,
             answers,
             early: VecDeque::new(),
@@ -188,6 +213,11 @@ impl<'a> MembershipLoop<'a> {
             net_events,
             links: BTreeMap::new(),
             listeners,
+            adapters,
+            next_look: Instant::now() + BEAT,
+            looking: false,
+            pulse: Pulse::new(now),
+            coordinator: (trying, Instant::now()),
             waiting: BTreeMap::new(),
             next_request: 0,
             back,
@@ -196,7 +226,9 @@ impl<'a> MembershipLoop<'a> {
             enrolling: false,
             identity: identity.clone(),
             dir: dir.clone(),
-        })
+        };
+        running.follow_settings();
+        Ok(running)
     }
 
     /// A channel for the store's answers, of the size that the loop is made for.
@@ -206,7 +238,7 @@ impl<'a> MembershipLoop<'a> {
 
     /// Addresses that the node listens on, as multiaddrs with its peer id.
     pub(crate) fn listen_addrs(&self) -> Vec<String> {
-        self.listeners.multiaddrs(&self.membership.device)
+        self.listeners.multiaddrs(&self.membership.device, &self.adapters)
     }
 
     /// The wish to listen, with the ports that were found.
@@ -231,16 +263,19 @@ impl<'a> MembershipLoop<'a> {
                 continue;
             }
             let now = self.shared.clock.now();
+            if self.pulse.turn(now) {
+                self.woke_up();
+                continue;
+            }
             let timeout = self.core.poll_timeout().map(|(at, _)| at);
             if timeout.is_some_and(|at| at <= now.mono) {
                 self.core.handle_timeout(now);
                 continue;
             }
             let wake = timeout.map(|at| self.shared.clock.instant(at));
-            let deadline = [wake, self.next_look_up, self.shared.on_signed_in.as_ref().map(|(at, ..)| *at)]
-                .into_iter()
-                .flatten()
-                .min();
+            let signed_in = self.shared.on_signed_in.as_ref().map(|(at, ..)| *at);
+            let deadlines = [wake, self.next_look_up, signed_in].into_iter().flatten();
+            let deadline = deadlines.fold(self.next_look, Instant::min);
             tokio::select! {
                 biased;
                 Some(answer) = self.answers.recv() => self.store_answer(answer),
@@ -249,8 +284,10 @@ impl<'a> MembershipLoop<'a> {
                     None => return Outcome::Shutdown,
                 },
                 Some(back) = self.back.recv() => if let Some(outcome) = self.come_back(back) { return outcome; },
+                Ok(()) = self.settings.changed() => self.follow_settings(),
                 Some(event) = self.net_events.recv() => self.net_event(event),
-                () = sleep_until(deadline) => self.wake(),
+                event = self.nearby.next() => self.heard(event),
+                () = tokio::time::sleep_until(deadline.into()) => self.wake(),
             }
         }
     }
@@ -258,6 +295,9 @@ impl<'a> MembershipLoop<'a> {
     /// A deadline of the shell's own passed; the core's are looked at in every turn.
     fn wake(&mut self) {
         let now = Instant::now();
+        if self.next_look <= now {
+            self.look_around();
+        }
         if self.next_look_up.is_some_and(|at| at <= now) {
             self.look_up();
         }
@@ -273,9 +313,10 @@ impl<'a> MembershipLoop<'a> {
         let named = self.shared.coordinators.iter().flat_map(|named| named.addresses.iter().cloned());
         addresses.splice(0..0, named);
         self.next_look_up = Some(Instant::now() + LOOK_UP_AGAIN);
+        let announced = self.nearby.coordinator().to_vec();
         let back = self.back_sender.clone();
         tokio::spawn(async move {
-            let endpoints = address::resolve(&addresses).await;
+            let endpoints = address::with_announced(address::resolve(&addresses).await, &announced);
             // A loop that has ended needs none.
             drop(back.send(Back::Found(endpoints)).await);
         });
@@ -350,6 +391,7 @@ impl<'a> MembershipLoop<'a> {
 
     fn event(&mut self, event: Event) {
         if let Event::Coordinator(state) = &event {
+            self.coordinator = (*state, Instant::now());
             let connected = matches!(state, CoordinatorState::Connected);
             if connected {
                 self.shared.signed_in();
@@ -377,7 +419,8 @@ impl<'a> MembershipLoop<'a> {
     }
 
     fn listening(&self) -> Input {
-        Input::Listening { endpoints: self.listeners.endpoints(), subnets: Vec::new() }
+        let endpoints = self.listeners.endpoints(&self.adapters);
+        Input::Listening { endpoints, subnets: adapters::subnets(&self.adapters) }
     }
 
     fn net_event(&mut self, event: NetEvent) {
@@ -407,11 +450,11 @@ impl<'a> MembershipLoop<'a> {
                 Input::DialFailed { dial: DialId(failure.dial.0), attempts, reason }
             }
             NetEvent::Listening(endpoint) => match self.listeners.add(endpoint) {
-                true => self.listening(),
+                true => self.listening_elsewhere(),
                 false => return,
             },
             NetEvent::NotListening(endpoint) => match self.listeners.remove(&endpoint) {
-                true => self.listening(),
+                true => self.listening_elsewhere(),
                 false => return,
             },
             NetEvent::Reserved { .. } => Input::Reserved,
@@ -428,6 +471,12 @@ impl<'a> MembershipLoop<'a> {
     /// Says goodbye, writes what is queued, closes everything.
     async fn stop(mut self) {
         self.shared.end.set_reader(None);
+        let (_, discovery) = self.nearby.stop();
+        let goodbye = tokio::spawn(async move {
+            if let Some(discovery) = discovery {
+                discovery.stop().await;
+            }
+        });
         self.input(Input::Stop).await;
         let all_closed = async {
             while !self.links.is_empty() {
@@ -441,13 +490,8 @@ impl<'a> MembershipLoop<'a> {
         self.net.shutdown().await;
         let close = self.store.clone().close();
         self.with_answers(close).await;
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
+        // A goodbye that could not be said leaves entries that expire.
+        drop(goodbye.await);
     }
 }
 

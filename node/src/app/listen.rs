@@ -1,5 +1,6 @@
 //! Where the node listens: asked for explicitly, or the usual port or the next free one.
 
+use crate::adapters::{self, Adapter};
 use lanchat_net::{NetError, NetHandle};
 use lanchat_proto::ids::DeviceId;
 use lanchat_proto::version::NODE_PORT;
@@ -65,6 +66,8 @@ impl Wish {
 pub(crate) struct Listeners {
     addresses: BTreeSet<Endpoint>,
     exact: Vec<Endpoint>,
+    /// What was bound, wildcards among them.
+    bound: Vec<Endpoint>,
     /// The port of the first listener.
     pub(crate) port: u16,
 }
@@ -93,9 +96,10 @@ impl Listeners {
                 Ok(bound) => {
                     self.bound(bound);
                     // A machine without IPv6, or with the port taken there, still has IPv4.
-                    let v6 = Endpoint::new(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port));
-                    if let Err(error) = net.listen(v6).await {
-                        tracing::info!(%error, "No listener for IPv6");
+                    let v6 = Endpoint::new(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), bound.port()));
+                    match net.listen(v6).await {
+                        Ok(bound) => self.bound(bound),
+                        Err(error) => tracing::info!(%error, "No listener for IPv6"),
                     }
                     return Ok(());
                 }
@@ -110,7 +114,28 @@ impl Listeners {
         if self.port == 0 {
             self.port = bound.port();
         }
+        self.bound.push(bound);
         self.add(bound);
+    }
+
+    /// What was bound, wildcards among them.
+    pub(crate) fn all_bound(&self) -> &[Endpoint] {
+        &self.bound
+    }
+
+    /// Whether nobody on another machine can dial.
+    pub(crate) fn is_loopback_only(&self) -> bool {
+        self.bound.iter().all(|bound| bound.ip().is_loopback())
+    }
+
+    /// Takes note of the addresses at which wildcards can be reached, before the network tells them.
+    pub(crate) fn expand(&mut self, adapters: &[Adapter]) {
+        for bound in self.bound.clone().iter().filter(|bound| bound.ip().is_unspecified()) {
+            let same_family = adapters.iter().filter(|one| one.ip.is_ipv4() == bound.ip().is_ipv4());
+            for one in same_family {
+                self.add(Endpoint::new(SocketAddr::new(one.ip, bound.port())));
+            }
+        }
     }
 
     /// Takes note of an address; `false` when it is known or of no use to others.
@@ -123,13 +148,59 @@ impl Listeners {
         self.addresses.remove(endpoint)
     }
 
-    /// All addresses.
-    pub(crate) fn endpoints(&self) -> Vec<Endpoint> {
-        self.addresses.iter().copied().collect()
+    /// All addresses that others may use, best first; those of adapters that are down are left out.
+    pub(crate) fn endpoints(&self, adapters: &[Adapter]) -> Vec<Endpoint> {
+        let down = |endpoint: &&Endpoint| !adapters.iter().any(|one| one.ip == endpoint.ip() && one.unusable);
+        let mut all: Vec<Endpoint> = self.addresses.iter().filter(down).copied().collect();
+        all.sort_by_cached_key(|endpoint| adapters::rank(adapters, endpoint.ip()));
+        all
     }
 
-    /// All addresses as multiaddrs with the peer id.
-    pub(crate) fn multiaddrs(&self, device: &DeviceId) -> Vec<String> {
-        self.addresses.iter().map(|endpoint| lanchat_net::multiaddr_of(endpoint, device)).collect()
+    /// The same as multiaddrs with the peer id.
+    pub(crate) fn multiaddrs(&self, device: &DeviceId, adapters: &[Adapter]) -> Vec<String> {
+        let all = self.endpoints(adapters);
+        all.iter().map(|endpoint| lanchat_net::multiaddr_of(endpoint, device)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adapters() -> Vec<Adapter> {
+        let adapter = |name, ip: &str, up| Adapter::new(name, ip.parse().unwrap(), 24, up);
+        adapters::sorted(vec![
+            adapter("lo", "127.0.0.1", true),
+            adapter("docker0", "172.17.0.1", true),
+            adapter("eth1", "10.9.9.9", false),
+            adapter("eth0", "fe80::1", true),
+            adapter("eth0", "192.168.1.5", true),
+            adapter("eth0", "fd00::5", true),
+        ])
+    }
+
+    fn at(text: &str) -> Endpoint {
+        Endpoint::new(text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_every_adapter_that_is_up_the_best_first() {
+        let mut listeners = Listeners::default();
+        listeners.bound(at("0.0.0.0:7420"));
+        listeners.bound(at("[::]:7420"));
+        listeners.expand(&adapters());
+        let told: Vec<String> = listeners.endpoints(&adapters()).iter().map(Endpoint::to_string).collect();
+        assert_eq!(told, ["192.168.1.5:7420", "[fd00::5]:7420", "172.17.0.1:7420", "127.0.0.1:7420"]);
+        assert!(!listeners.is_loopback_only());
+    }
+
+    #[test]
+    fn an_address_that_no_adapter_is_known_to_have_is_told_all_the_same() {
+        let mut listeners = Listeners::default();
+        for address in ["127.0.0.1:1", "172.17.0.1:1", "192.168.7.7:1", "192.168.1.5:1"] {
+            listeners.bound(at(address));
+        }
+        let told: Vec<String> = listeners.endpoints(&adapters()).iter().map(Endpoint::to_string).collect();
+        assert_eq!(told, ["192.168.1.5:1", "192.168.7.7:1", "172.17.0.1:1", "127.0.0.1:1"]);
     }
 }

@@ -25,6 +25,7 @@ impl MembershipLoop<'_> {
                 let now = self.shared.clock.now();
                 self.core.handle_input(Input::CoordinatorEndpoints { endpoints }, now);
             }
+            Back::Adapters(adapters) => self.looked_around(adapters),
             Back::Enrolled(Ok(enrolment), answer) => return Some(Outcome::Enter(enrolment, answer)),
             Back::Enrolled(Err(error), answer) => {
                 self.enrolling = false;
@@ -140,7 +141,7 @@ impl MembershipLoop<'_> {
                 | CoordinatorState::Connected
                 | CoordinatorState::Refused(_) => self.membership.realm.fingerprint(),
             },
-            mdns: self.shared.mdns,
+            mdns: self.nearby.is_running(),
             started: self.shared.started,
             core,
         }
