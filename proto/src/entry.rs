@@ -4,13 +4,14 @@
 //! member's entry and nobody can alter, drop or reorder it unseen. The header names the body by hash; a deleted body
 //! leaves an entry that still verifies. Layout and rules: `docs/protocol.md#entries`.
 
+use crate::blob::BlobHash;
 use crate::certificate::{Certificate, CertificateError, DeviceChain, Member, check_chain};
 use crate::codec::{self, Blob, BoundedVec, DecodeError, Text};
 use crate::ids::{ConversationId, DeviceId, EntryHash, Epoch, LogId, MessageId, RealmId, UserId};
-use crate::limits::{MAX_AFTER, MAX_BODY, MAX_HEADER, MAX_TEXT};
+use crate::limits::{MAX_AFTER, MAX_BODY, MAX_FILE_NAME, MAX_HEADER, MAX_MEDIA_TYPE, MAX_TEXT};
 use crate::names::DisplayName;
 use crate::signed::{self, SecretKey, Signature, SignedError};
-use crate::time::Hlc;
+use crate::time::{Hlc, Wall};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,8 @@ pub enum EntryKind {
     Text,
     /// Shake the other's window: [`NudgeBody`].
     Nudge,
+    /// A file is offered: [`FileBody`].
+    File,
 }
 
 impl EntryKind {
@@ -83,6 +86,7 @@ impl EntryKind {
             Self::Open => 1,
             Self::Text => 2,
             Self::Nudge => 3,
+            Self::File => 4,
         }
     }
 
@@ -93,6 +97,7 @@ impl EntryKind {
             1 => Some(Self::Open),
             2 => Some(Self::Text),
             3 => Some(Self::Nudge),
+            4 => Some(Self::File),
             _ => None,
         }
     }
@@ -400,6 +405,21 @@ pub struct TextBody {
     pub text: Text<MAX_TEXT>,
     /// The message that it answers.
     pub reply_to: Option<MessageId>,
+}
+
+/// Body of [`EntryKind::File`]: what the author offers. Nothing of it is trusted: whoever saves it makes a name of their own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FileBody {
+    /// The name, without any directory.
+    pub name: Text<MAX_FILE_NAME>,
+    /// Bytes.
+    pub size: u64,
+    /// The media type, or empty.
+    pub media_type: Text<MAX_MEDIA_TYPE>,
+    /// The content.
+    pub hash: BlobHash,
+    /// When it was last changed, as the author's machine has it; zero for unknown.
+    pub changed: Wall,
 }
 
 /// Body of [`EntryKind::Nudge`].

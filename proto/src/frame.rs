@@ -251,6 +251,22 @@ kinds! {
     Knock = 0x021a,
     /// Circuits are carried for this device: `RelayTerms`.
     RelayTerms = 0x021b,
+
+    // Content between two nodes, on streams of its own, 0x03xx: `wire::blob`.
+    /// What is wanted: `BlobOpen`.
+    BlobOpen = 0x0301,
+    /// What the holder has: `BlobHave`.
+    BlobHave = 0x0302,
+    /// The holder sends nothing more: `BlobRefused`.
+    BlobRefused = 0x0303,
+    /// Asks for chaining values: `BlobAskValues`.
+    BlobAskValues = 0x0304,
+    /// Chaining values: `BlobValues`.
+    BlobValues = 0x0305,
+    /// Asks for a piece: `BlobAsk`.
+    BlobAsk = 0x0306,
+    /// A piece, parsed by hand: `wire::blob::Piece`.
+    BlobPiece = 0x0307,
 }
 
 #[cfg(test)]

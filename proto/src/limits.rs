@@ -73,6 +73,17 @@ pub const MIN_UNIT: u64 = 1024 * 1024;
 /// Units of one file. A larger file has larger units.
 pub const MAX_UNITS: usize = 65_536;
 
+/// Bytes of content in one piece. A longer one ends the stream.
+pub const MAX_PIECE: usize = 128 * 1024;
+/// Chaining values in one frame. More are refused; a longer list goes in several frames.
+pub const MAX_VALUES: usize = 4096;
+/// Bytes of the bits that say which units a holder has.
+pub const MAX_HELD: usize = MAX_UNITS / 8;
+/// Bytes of a file's name, UTF-8. A longer one is shortened by its sender and invalid from a peer.
+pub const MAX_FILE_NAME: usize = 255;
+/// Bytes of a file's media type. A longer one is left out by its sender and invalid from a peer.
+pub const MAX_MEDIA_TYPE: usize = 127;
+
 /// Characters of a display name, department, title. A longer one is refused.
 pub const MAX_DISPLAY_NAME: usize = 64;
 /// Characters of a note. A longer one is refused.

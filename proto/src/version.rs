@@ -36,6 +36,8 @@ impl Version {
 pub const LINK_PROTOCOL: &str = "/lanchat/link/1";
 /// Stream name of the control stream to a coordinator.
 pub const COORDINATOR_PROTOCOL: &str = "/lanchat/coordinator/1";
+/// Name of the streams of content between nodes.
+pub const BLOB_PROTOCOL: &str = "/lanchat/blob/1";
 /// What identify says of us.
 pub const AGENT: &str = concat!("lanchat/", env!("CARGO_PKG_VERSION"));
 /// TCP port of a node, unless taken.

@@ -1,5 +1,6 @@
 //! Payloads of the frames in [`crate::frame::Kind`]. Frozen once released: new data is a new struct under a new kind.
 
+pub mod blob;
 pub mod coordinator;
 pub mod link;
 pub mod reach;

@@ -12,16 +12,19 @@
 
 mod support;
 
+use lanchat_proto::blob::BlobHash;
 use lanchat_proto::certificate::{Act, ListAnchor, Revocation, RevocationHead, SafetyCode};
 use lanchat_proto::codec::{Blob, BoundedVec, Text};
-use lanchat_proto::entry::{Descriptor, Draft, Entry, EntryKind, LogEnd, NudgeBody, OpenBody, TextBody};
+use lanchat_proto::entry::{
+    Descriptor, Draft, Entry, EntryKind, FileBody, LogEnd, NudgeBody, OpenBody, TextBody,
+};
 use lanchat_proto::frame::{Frame, HEADER_LEN, Kind};
 use lanchat_proto::ids::{DeviceId, EntryHash, Epoch, HostId, LogId, MessageId};
 use lanchat_proto::signed::{Labelled, SecretKey, Signed};
 use lanchat_proto::state::{Receipt, ReceiptRecord, StateRecord};
 use lanchat_proto::time::{Hlc, Wall};
 use lanchat_proto::wire::coordinator as c;
-use lanchat_proto::wire::{Endpoint, link, reach};
+use lanchat_proto::wire::{Endpoint, blob, link, reach};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -361,6 +364,32 @@ fn reach_frame(kind: Kind) -> Option<Vec<Line>> {
     })
 }
 
+fn blob_frame(kind: Kind) -> Option<Vec<Line>> {
+    let hash = BlobHash([0xb3; 32]);
+    Some(match kind {
+        Kind::BlobOpen => {
+            let conversation = direct().id(&cast::realm()).unwrap();
+            frame(kind, &blob::BlobOpen { conversation, offer: EntryHash([0x0f; 32]), hash })
+        }
+        Kind::BlobHave => {
+            frame(kind, &blob::BlobHave { size: 3 << 20, units: Blob::new(vec![0b101]).unwrap() })
+        }
+        Kind::BlobRefused => frame(kind, &blob::BlobRefused { reason: blob::BlobRefusal::Changed }),
+        Kind::BlobAskValues => frame(kind, &blob::BlobAskValues { first: 0, count: 3 }),
+        Kind::BlobValues => frame(kind, &blob::BlobValues { first: 1, values: list(&[[0xc5; 32]]) }),
+        Kind::BlobAsk => frame(kind, &blob::BlobAsk { unit: 2, offset: 131_072, len: 1000 }),
+        Kind::BlobPiece => {
+            let piece = blob::Piece { unit: 2, offset: 131_072, bytes: b"content" };
+            let whole = piece.frame().to_bytes();
+            let (header, payload) = whole.split_at(HEADER_LEN);
+            let (place, bytes) = payload.split_at(blob::PIECE_HEADER);
+            let line = |path: &str, bytes: &[u8]| Line { path: path.to_owned(), bytes: bytes.to_vec() };
+            vec![line("header", header), line("unit, offset", place), line("bytes", bytes)]
+        }
+        _ => return None,
+    })
+}
+
 /// What is signed, the label, and the signature over both.
 fn signed<T: Labelled>(value: &T, key: &SecretKey) -> Vec<Line> {
     let bytes = lanchat_proto::codec::encode(value).unwrap();
@@ -403,6 +432,25 @@ fn objects() -> BTreeMap<String, Vec<Line>> {
     add("signed-entry", labelled("lanchat/entry/1", lines::of("header", &open.header), signature));
     add("entry-body-open", lines::of("OpenBody", &open_body()));
     add("entry-body-text", lines::of("TextBody", &text_body()));
+    let file = FileBody {
+        name: Text::new("报告 2026.pdf").unwrap(),
+        size: 123_456,
+        media_type: Text::new("application/pdf").unwrap(),
+        hash: BlobHash([0xb3; 32]),
+        changed: START,
+    };
+    add("entry-body-file", lines::of("FileBody", &file));
+    let word = lanchat_proto::state::FileRecord {
+        conversation: direct().id(&cast::realm()).unwrap(),
+        offer: MessageId([0x77; 16]),
+        device: cast::bob().public(),
+        user: BOB,
+        word: lanchat_proto::state::FileWord::Complete,
+        counter: 3,
+        time: Hlc::at(START),
+    };
+    let word: StateRecord = word.sign(&cast::realm(), &cast::bob()).unwrap().peek().unwrap();
+    add("signed-state-file", signed(&word, &cast::bob()));
     add("entry-body-nudge", lines::of("NudgeBody", &NudgeBody { strength: 1 }));
     add("ids", ids());
     add("safety-code", safety_code());
@@ -453,7 +501,7 @@ fn every_frame_and_signed_object_is_as_it_was() {
     let mut expected = objects();
     for kind in Kind::ALL {
         let lines = link_frame(*kind).or_else(|| account_frame(*kind)).or_else(|| presence_frame(*kind));
-        let lines = lines.or_else(|| reach_frame(*kind));
+        let lines = lines.or_else(|| reach_frame(*kind)).or_else(|| blob_frame(*kind));
         let lines = lines.unwrap_or_else(|| panic!("{kind:?} has no example in tests/golden.rs"));
         expected.insert(format!("frame-{:04x}-{kind:?}", kind.number()), lines);
     }

@@ -288,6 +288,7 @@ pub fn kind_name(kind: u16) -> &'static str {
     match EntryKind::from_number(kind) {
         Some(EntryKind::Text) => "text",
         Some(EntryKind::Nudge) => "nudge",
+        Some(EntryKind::File) => "file",
         Some(EntryKind::Open) | None => "unknown",
     }
 }

@@ -1,11 +1,11 @@
 //! Every type that stands on the wire or on a disk, for tests that do the same with each.
 
 use lanchat_proto::certificate::{Certificate, Endorsement, IssuingCertificate, Membership, Revocation};
-use lanchat_proto::entry::{Descriptor, Header, NudgeBody, OpenBody, TextBody, WireEntry};
+use lanchat_proto::entry::{Descriptor, FileBody, Header, NudgeBody, OpenBody, TextBody, WireEntry};
 use lanchat_proto::frame::Kind;
 use lanchat_proto::signed::Signed;
 use lanchat_proto::state::{Receipt, SignedState, StateRecord};
-use lanchat_proto::wire::{coordinator, link, reach};
+use lanchat_proto::wire::{blob, coordinator, link, reach};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -59,6 +59,14 @@ pub fn payload(kind: Kind, v: &mut impl Visit) {
         Kind::Introduction => v.visit::<reach::Introduction>(name),
         Kind::Knock => v.visit::<reach::Knock>(name),
         Kind::RelayTerms => v.visit::<reach::RelayTerms>(name),
+        Kind::BlobOpen => v.visit::<blob::BlobOpen>(name),
+        Kind::BlobHave => v.visit::<blob::BlobHave>(name),
+        Kind::BlobRefused => v.visit::<blob::BlobRefused>(name),
+        Kind::BlobAskValues => v.visit::<blob::BlobAskValues>(name),
+        Kind::BlobValues => v.visit::<blob::BlobValues>(name),
+        Kind::BlobAsk => v.visit::<blob::BlobAsk>(name),
+        // Parsed by hand, with tests of its own in `wire::blob`.
+        Kind::BlobPiece => {}
     }
 }
 
@@ -81,5 +89,7 @@ pub fn all(v: &mut impl Visit) {
     v.visit::<OpenBody>("open body");
     v.visit::<TextBody>("text body");
     v.visit::<NudgeBody>("nudge body");
+    v.visit::<FileBody>("file body");
+    v.visit::<lanchat_proto::state::FileWord>("word about a file");
     v.visit::<Descriptor>("descriptor");
 }

@@ -98,7 +98,7 @@ async fn message(api: &Api, names: &mut Names, stored: &StoredEntry) -> Value {
     let header = &stored.entry.header;
     let text = match EntryKind::from_number(header.kind) {
         Some(EntryKind::Text) => stored.entry.body::<lanchat_proto::entry::TextBody>().ok().flatten(),
-        Some(EntryKind::Nudge | EntryKind::Open) | None => None,
+        Some(EntryKind::Nudge | EntryKind::File | EntryKind::Open) | None => None,
     };
     let row = HistoryRow {
         message: header.message,
