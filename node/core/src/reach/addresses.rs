@@ -83,8 +83,9 @@ pub(crate) struct Hints<'a> {
     pub(crate) same_host: bool,
 }
 
-/// Usable addresses with their sources, best first. Loopback counts on the same machine only, or when the last good
-/// address is all that is known.
+/// Usable addresses with their sources, best first. Loopback and other addresses of this machine count on the same machine
+/// only, or when the last good address is all that is known. What is announced at one of them comes from here: an
+/// announcement names addresses of the adapter that it leaves by.
 pub(crate) fn ranked(hints: Hints<'_>, place: &Place) -> Vec<(Endpoint, Source)> {
     let only_last = hints.told.is_empty() && hints.announced.is_empty();
     let last = hints.last.iter().map(|endpoint| (*endpoint, Source::LastLink));
@@ -94,9 +95,10 @@ pub(crate) fn ranked(hints: Hints<'_>, place: &Place) -> Vec<(Endpoint, Source)>
     for (at, (endpoint, source)) in last.chain(announced).chain(told).enumerate() {
         let loopback = endpoint.ip().is_loopback();
         let known = rows.iter().any(|(_, _, other, _)| *other == endpoint);
-        let elsewhere = (loopback && !hints.same_host && !only_last)
-            || (!loopback && !hints.same_host && place.is_own(endpoint.ip()) && !only_last);
-        if known || elsewhere || !endpoint.is_usable() {
+        let local = loopback || place.is_own(endpoint.ip());
+        let here = hints.same_host || only_last || source == Source::Announced;
+        let itself = place.listening.contains(&endpoint) && !hints.same_host;
+        if known || itself || (local && !here) || !endpoint.is_usable() {
             continue;
         }
         let class = if loopback { 0 } else { place.class(endpoint.ip()) };
@@ -154,6 +156,17 @@ mod tests {
         assert_eq!(order(hints, &place), [at("192.168.1.5:7420")]);
         let same_host = Hints { same_host: true, ..hints };
         assert_eq!(order(same_host, &place).len(), 2);
+    }
+
+    #[test]
+    fn whoever_is_announced_at_an_address_of_this_machine_runs_on_it() {
+        let place = Place {
+            listening: vec![at("192.168.1.5:7420")],
+            subnets: vec![subnet("192.168.1.5", 24, false)],
+        };
+        let announced = [at("192.168.1.5:7420"), at("192.168.1.5:7424"), at("127.0.0.1:7424")];
+        let hints = Hints { announced: &announced, ..Hints::default() };
+        assert_eq!(order(hints, &place), [at("127.0.0.1:7424"), at("192.168.1.5:7424")]);
     }
 
     #[test]
