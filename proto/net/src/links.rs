@@ -16,6 +16,7 @@ use lanchat_proto::ids::DeviceId;
 use lanchat_proto::wire::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::core::{Endpoint as Role, Multiaddr};
+use libp2p::relay::outbound::hop::ConnectError;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{
     CloseConnection, ConnectionDenied, ConnectionId, DialError, DialFailure as Failure, FromSwarm,
@@ -201,11 +202,14 @@ impl Links {
     fn failed(&mut self, connection: ConnectionId, error: &DialError) {
         self.connections.remove(&connection);
         let failed = match error {
-            DialError::Transport(errors) => Failed {
-                what: errors.first().map_or_else(|| error.to_string(), |(_, error)| chain(error)),
-                reason: NO_ANSWER.to_owned(),
-                impostor: false,
-            },
+            DialError::Transport(errors) => {
+                let what = errors.first().map_or_else(|| error.to_string(), |(_, error)| chain(error));
+                // What a relay says is said of the one way that there was.
+                let relayed = errors.first().filter(|(address, _)| relay_of(address).is_some());
+                let reason =
+                    relayed.map_or_else(|| NO_ANSWER.to_owned(), |(_, error)| circuit_refused(error));
+                Failed { what, reason, impostor: false }
+            }
             DialError::WrongPeerId { .. } => {
                 Failed { impostor: true, ..Failed::because("another device answered") }
             }
@@ -225,6 +229,23 @@ fn where_at(address: &Multiaddr) -> Result<(Endpoint, bool), ConnectionDenied> {
     let direct = endpoint_of(address).map(|at| (at, false));
     let at = direct.or_else(|| Some((relay_of(address)?, true)));
     at.ok_or_else(|| ConnectionDenied::new(Unusable::Address))
+}
+
+/// Why there is no circuit, in words for people.
+fn circuit_refused(error: &(dyn Error + 'static)) -> String {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        match cause.downcast_ref() {
+            Some(ConnectError::NoReservation) => return "it has no reservation at the relay".to_owned(),
+            Some(ConnectError::ConnectionFailed) => return "the relay cannot reach it".to_owned(),
+            Some(ConnectError::ResourceLimitExceeded) => return "the relay is full".to_owned(),
+            // So it is told when the other device denied it, having given its reservation up.
+            Some(ConnectError::Protocol(_)) => return "it did not take the circuit".to_owned(),
+            Some(ConnectError::Unsupported) => return "the relay does not serve this device".to_owned(),
+            Some(_) | None => next = cause.source(),
+        }
+    }
+    format!("no circuit: {}", chain(error))
 }
 
 /// An error with its causes, in one line, each said once.

@@ -174,7 +174,7 @@ async fn a_circuit_that_cannot_be_says_why() {
         assert_eq!(failure.attempts[0].0, relay.at);
         failure.reason
     };
-    assert_eq!(reason(1, &mut a, b.id()).await, "no address answered");
+    assert_eq!(reason(1, &mut a, b.id()).await, "it has no reservation at the relay");
     assert_eq!(reason(2, &mut b, a.id()).await, "no connection to the relay");
     join(&mut b, &relay).await;
     // To be reached takes a reservation, to reach others does not.
@@ -188,7 +188,7 @@ async fn a_circuit_that_cannot_be_says_why() {
             circuit(&a.net, 4, b.id(), &relay);
             tokio::select! {
                 event = a.event() => if let NetEvent::DialFailed(failure) = event {
-                    break assert_eq!(failure.dial, DialId(4));
+                    break assert_eq!((failure.dial, &*failure.reason), (DialId(4), "it did not take the circuit"));
                 },
                 event = b.event() => assert!(matches!(event, NetEvent::Opened(_) | NetEvent::Closed { .. })),
             }

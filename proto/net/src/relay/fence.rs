@@ -155,3 +155,76 @@ impl<H: ConnectionHandler> ConnectionHandler for Fence<H> {
         self.guarded(|inner| inner.on_connection_event(event));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libp2p::core::upgrade::ReadyUpgrade;
+    use std::task::Waker;
+
+    /// Offers one protocol, and panics when it is told to.
+    #[derive(Default)]
+    struct Fragile {
+        polls: usize,
+    }
+
+    impl ConnectionHandler for Fragile {
+        type FromBehaviour = ();
+        type ToBehaviour = ();
+        type InboundProtocol = ReadyUpgrade<&'static str>;
+        type OutboundProtocol = ReadyUpgrade<&'static str>;
+        type InboundOpenInfo = ();
+        type OutboundOpenInfo = ();
+
+        fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol> {
+            SubstreamProtocol::new(ReadyUpgrade::new("/secret"), ())
+        }
+
+        fn connection_keep_alive(&self) -> bool {
+            true
+        }
+
+        fn poll(
+            &mut self,
+            _: &mut Context<'_>,
+        ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, (), ()>> {
+            self.polls += 1;
+            Poll::Pending
+        }
+
+        fn on_behaviour_event(&mut self, (): ()) {
+            panic!("told to");
+        }
+
+        fn on_connection_event(
+            &mut self,
+            _: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol>,
+        ) {
+        }
+    }
+
+    fn offered(fence: &Fence<Fragile>) -> Vec<&'static str> {
+        UpgradeInfo::protocol_info(fence.listen_protocol().upgrade()).collect()
+    }
+
+    #[test]
+    fn nothing_is_offered_before_it_opens() {
+        let mut fence = Fence::new(Fragile::default(), false);
+        assert_eq!(offered(&fence), Vec::<&str>::new());
+        fence.on_behaviour_event(Order::Open);
+        assert_eq!(offered(&fence), ["/secret"]);
+    }
+
+    #[test]
+    fn a_panic_stays_inside_and_is_told_once() {
+        let mut fence = Fence::new(Fragile::default(), true);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(fence.poll(&mut cx).is_pending() && fence.connection_keep_alive());
+        fence.on_behaviour_event(Order::Inner(()));
+        assert!(offered(&fence).is_empty() && !fence.connection_keep_alive());
+        let told = fence.poll(&mut cx);
+        assert!(matches!(told, Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(Report::Failed))));
+        assert!(fence.poll(&mut cx).is_pending());
+        assert_eq!(fence.inner.polls, 1, "what is broken is not touched again");
+    }
+}
