@@ -197,6 +197,10 @@ async fn say(
         .ok_or(DemoError::Apart)?;
     match from.handle.command(Command::SendText { to, text: text.to_owned(), reply_to }).await? {
         Answer::Sent { message, .. } => Ok(Some(message)),
-        Answer::Done | Answer::Salt(_) | Answer::Avatar(_) | Answer::Dialled { .. } => Ok(None),
+        Answer::Done
+        | Answer::Salt(_)
+        | Answer::Avatar(_)
+        | Answer::SafetyCode { .. }
+        | Answer::Dialled { .. } => Ok(None),
     }
 }

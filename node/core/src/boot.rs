@@ -96,7 +96,8 @@ pub struct StoredLog {
 /// How far a device is trusted to be its user's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum DeviceTrust {
-    /// Its chain does not lead to the user's first device: it gets what is written from `since` on only.
+    /// Its chain does not lead to the user's first device: it gets what is written from `since` on only, and nothing at
+    /// all when the user's safety code was confirmed.
     Unendorsed,
     /// Its chain leads to the user's first device as this node knows it, or it is that device.
     Endorsed,
@@ -124,6 +125,17 @@ pub struct KnownDevice {
     pub endpoint: Option<Endpoint>,
 }
 
+/// What is kept of a user's root, once somebody confirmed or moved it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoredRoot {
+    /// The user.
+    pub user: UserId,
+    /// The device where the chains of the user's devices have to begin.
+    pub root: DeviceId,
+    /// The root whose safety code was compared last; `None`: none, or it was taken back.
+    pub confirmed: Option<DeviceId>,
+}
+
 /// Everything that the store holds for the rules.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
@@ -137,6 +149,8 @@ pub struct Stored {
     pub directory: DirectoryMark,
     /// All devices.
     pub devices: Vec<KnownDevice>,
+    /// Roots that were confirmed or moved.
+    pub roots: Vec<StoredRoot>,
     /// Acts of revocation lists with why the list is believed, rising for each issuer.
     pub revocations: Vec<(ListAnchor, Signed<Revocation>)>,
     /// Correction of the wall clock in milliseconds, as last known.

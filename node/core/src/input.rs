@@ -2,6 +2,7 @@
 
 use crate::boot::{Channel, DialId, LinkId, LoadId, PersistId, RequestId};
 use crate::reach::Subnet;
+use lanchat_proto::certificate::SafetyCode;
 use lanchat_proto::codec::Blob;
 use lanchat_proto::entry::{LogEnd, WireEntry};
 use lanchat_proto::frame::Frame;
@@ -184,5 +185,22 @@ pub enum Command {
     AcceptDevice {
         /// Which.
         device: DeviceId,
+    },
+    /// The safety code to be compared with a user.
+    AskSafetyCode {
+        /// With whom.
+        user: UserId,
+    },
+    /// The two people have compared this code.
+    ConfirmSafetyCode {
+        /// With whom.
+        user: UserId,
+        /// The code that they saw.
+        code: SafetyCode,
+    },
+    /// What was confirmed of a user counts no more.
+    ForgetSafetyCode {
+        /// Whose.
+        user: UserId,
     },
 }

@@ -23,6 +23,7 @@ mod receive;
 mod requests;
 mod revocations;
 mod rng;
+mod safety;
 mod session;
 mod state;
 mod sync;

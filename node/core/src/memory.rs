@@ -3,7 +3,7 @@
 //! Keeps true: the same as the database: a list of changes is applied whole or not at all, an entry only at the end of
 //! its log, a receipt only over one with a lower counter. A clone is a copy of the disk.
 
-use crate::boot::{KnownDevice, Stored, StoredLog};
+use crate::boot::{KnownDevice, Stored, StoredLog, StoredRoot};
 use crate::output::{Change, StoredEntry};
 use lanchat_proto::certificate::{Certificate, DeviceChain, ListAnchor, Revocation};
 use lanchat_proto::entry::{Descriptor, Entry, EntryKind, LogEnd, TextBody, WireEntry};
@@ -62,6 +62,7 @@ pub struct MemoryStore {
     profiles: BTreeMap<UserId, Profile>,
     directory: DirectoryMark,
     devices: BTreeMap<DeviceId, KnownDevice>,
+    roots: BTreeMap<UserId, StoredRoot>,
     revocations: BTreeMap<(DeviceId, u64), (ListAnchor, Signed<Revocation>)>,
     clock_offset: i64,
     last_stamp: Hlc,
@@ -118,6 +119,9 @@ impl MemoryStore {
             }
             Change::Device(known) => {
                 self.devices.insert(known.device, known.clone());
+            }
+            Change::Root(stored) => {
+                self.roots.insert(stored.user, *stored);
             }
             Change::Profiles { fresh, profiles, mark } => {
                 if *fresh {
@@ -215,6 +219,7 @@ impl MemoryStore {
             profiles: self.profiles.values().cloned().collect(),
             directory: self.directory,
             devices: self.devices.values().cloned().collect(),
+            roots: self.roots.values().copied().collect(),
             revocations: self.revocations.values().cloned().collect(),
             clock_offset: self.clock_offset,
             last_stamp: self.last_stamp,
@@ -324,6 +329,7 @@ fn log_of(change: &Change) -> Option<LogId> {
         Change::Receipt { .. }
         | Change::Epoch(_)
         | Change::Device(_)
+        | Change::Root(_)
         | Change::Profiles { .. }
         | Change::Revocation { .. }
         | Change::Own { .. }

@@ -1,8 +1,8 @@
 //! All that a node can ask its shell for. The shell carries outputs out in order.
 
-use crate::boot::{Channel, DialId, KnownDevice, LinkId, LoadId, PersistId, RequestId};
+use crate::boot::{Channel, DialId, KnownDevice, LinkId, LoadId, PersistId, RequestId, StoredRoot};
 use crate::view::{CoordinatorState, Route};
-use lanchat_proto::certificate::{Certificate, DeviceChain, ListAnchor, Revocation};
+use lanchat_proto::certificate::{Certificate, DeviceChain, ListAnchor, Revocation, SafetyCode};
 use lanchat_proto::entry::{Descriptor, Entry};
 use lanchat_proto::frame::Frame;
 use lanchat_proto::ids::{ConversationId, DeviceId, Epoch, LogId, MessageId, UserId};
@@ -117,6 +117,8 @@ pub enum Change {
     },
     /// A device, new or changed.
     Device(KnownDevice),
+    /// A user's root, or what was confirmed of it.
+    Root(StoredRoot),
     /// Profiles, new or changed.
     Profiles {
         /// Whether the copy is to be emptied first.
@@ -193,6 +195,13 @@ pub enum Answer {
     Salt([u8; 16]),
     /// An avatar; empty without one.
     Avatar(Vec<u8>),
+    /// A safety code.
+    SafetyCode {
+        /// The code.
+        code: SafetyCode,
+        /// Whether it was confirmed and still stands.
+        verified: bool,
+    },
     /// This node was dialled.
     Dialled {
         /// By which device; `None` for the coordinator.
@@ -255,6 +264,12 @@ pub enum CommandError {
     /// This device is not endorsed itself.
     #[error("this device is not endorsed by your first one")]
     NotEndorsed,
+    /// Where the chains of a user's devices begin is not known yet.
+    #[error("that user has no safety code yet: none of their devices has shown where its chain begins")]
+    NoSafetyCode,
+    /// The code that was compared is not the one of now.
+    #[error("the safety code is another one now: compare it again")]
+    CodeChanged,
     /// Something was said in the conversation that only a newer lanchat understands.
     #[error("this conversation needs a newer lanchat")]
     NeedsUpdate,
@@ -324,6 +339,11 @@ pub enum Notice {
         user: UserId,
         /// Which.
         device: DeviceId,
+    },
+    /// A user whose safety code was compared has a device that is not vouched for, or chains that begin elsewhere.
+    NotVerified {
+        /// Who.
+        user: UserId,
     },
     /// The coordinator does not let this device in any more.
     SignedOut(Refusal),

@@ -3,11 +3,12 @@
 //! Keeps true: a user is on while the coordinator says so of a device, or a device has a link; a change of that is told
 //! once. A device belongs to one user for ever. Goes in: the directory, presence, links. Goes out: [`UserView`], events.
 
-use crate::boot::{KnownDevice, LinkId};
+use crate::boot::{DeviceTrust, KnownDevice, LinkId, StoredRoot};
 use crate::output::Event;
 use crate::state::{Me, NodeState};
 use crate::view::{DeviceView, Route, UserView};
-use lanchat_proto::ids::{DeviceId, UserId};
+use lanchat_proto::certificate::check_chain;
+use lanchat_proto::ids::{DeviceId, RealmId, UserId};
 use lanchat_proto::time::Wall;
 use lanchat_proto::wire::coordinator::{OnlineDevice, Presence, Profile};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,8 @@ pub(crate) struct User {
     pub(crate) devices: BTreeSet<DeviceId>,
     /// The user's first device as this node knows it: where the chains of the others have to begin.
     pub(crate) root: Option<DeviceId>,
+    /// The root whose safety code was compared.
+    pub(crate) confirmed: Option<DeviceId>,
     pub(crate) last_seen: Option<Wall>,
     shown: Option<Presence>,
 }
@@ -47,7 +50,17 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    pub(crate) fn restore(&mut self, me: &Me, profiles: Vec<Profile>, devices: Vec<KnownDevice>) {
+    pub(crate) fn restore(
+        &mut self,
+        me: &Me,
+        profiles: Vec<Profile>,
+        roots: Vec<StoredRoot>,
+        devices: Vec<KnownDevice>,
+    ) {
+        for stored in roots {
+            let user = self.users.entry(stored.user).or_default();
+            (user.root, user.confirmed) = (Some(stored.root), stored.confirmed);
+        }
         for profile in profiles {
             self.set_profile(profile);
         }
@@ -57,9 +70,10 @@ impl Peers {
         let own = self.users.entry(me.user).or_default();
         own.login = me.name.to_string();
         own.devices.insert(me.device);
-        if let Ok(chain) = lanchat_proto::certificate::check_chain(&me.chain, &me.realm, &me.user, &me.device)
-        {
+        if let Ok(chain) = check_chain(&me.chain, &me.realm, &me.user, &me.device) {
             own.root = chain.first().copied();
+        } else if me.realm == RealmId::OPEN {
+            own.root = Some(me.device);
         }
     }
 
@@ -106,12 +120,14 @@ impl Peers {
         self.devices.entry(id).or_insert(Device { user, known: None, online: None, link: None })
     }
 
-    /// Takes a device into the table, and its user's root from its chain if that is the first one known.
-    pub(crate) fn set_known(&mut self, known: KnownDevice, realm: &lanchat_proto::ids::RealmId) {
+    /// Takes a device into the table, and its user's root from its chain if that is the first one known. In the open LAN
+    /// a user is one device, which needs nobody to vouch for it.
+    pub(crate) fn set_known(&mut self, known: KnownDevice, realm: &RealmId) {
         let user = self.users.entry(known.user).or_default();
-        if user.root.is_none() && known.trust > crate::boot::DeviceTrust::Unendorsed {
-            let chain =
-                lanchat_proto::certificate::check_chain(&known.chain, realm, &known.user, &known.device);
+        if *realm == RealmId::OPEN {
+            user.root = Some(known.device);
+        } else if user.root.is_none() && known.trust == DeviceTrust::Endorsed {
+            let chain = check_chain(&known.chain, realm, &known.user, &known.device);
             user.root = chain.ok().and_then(|chain| chain.first().copied());
         }
         if user.login.is_empty()
@@ -156,7 +172,7 @@ impl Peers {
         [Presence::Busy, Presence::Online, Presence::Away].into_iter().find(|presence| all.contains(presence))
     }
 
-    fn view(&self, id: &UserId, user: &User, links: &crate::links::Links) -> UserView {
+    fn view(&self, id: &UserId, user: &User, links: &crate::links::Links, verified: bool) -> UserView {
         let mut devices: Vec<DeviceView> = Vec::new();
         for (device_id, device) in user.devices.iter().filter_map(|id| Some((id, self.devices.get(id)?))) {
             let link = device.link.and_then(|link| links.get(link));
@@ -165,7 +181,7 @@ impl Peers {
                 device: *device_id,
                 route: link.map_or(Route::None, crate::links::Link::route),
                 addr: link.map(|link| link.remote),
-                endorsed: trust.is_some_and(|trust| trust > crate::boot::DeviceTrust::Unendorsed),
+                endorsed: trust.is_some_and(|trust| trust > DeviceTrust::Unendorsed),
             });
         }
         let best = devices.iter().max_by_key(|device| device.route);
@@ -184,7 +200,7 @@ impl Peers {
             presence: self.presence(user),
             route: best.map_or(Route::None, |device| device.route),
             addr: best.and_then(|device| device.addr),
-            verified: false,
+            verified,
             gone: user.profile.as_ref().is_some_and(|profile| profile.gone),
             last_seen: user.last_seen,
             devices,
@@ -197,20 +213,21 @@ impl NodeState {
     #[must_use]
     pub fn users(&self) -> Vec<UserView> {
         let others = self.peers.users.iter().filter(|(id, _)| **id != self.me.user);
-        others.map(|(id, user)| self.peers.view(id, user, &self.links)).collect()
+        others.map(|(id, user)| self.peers.view(id, user, &self.links, self.is_verified(id))).collect()
     }
 
     /// One user as the table has it, oneself included.
     #[must_use]
     pub fn user(&self, user: &UserId) -> Option<UserView> {
-        self.peers.users.get(user).map(|row| self.peers.view(user, row, &self.links))
+        let row = self.peers.users.get(user)?;
+        Some(self.peers.view(user, row, &self.links, self.is_verified(user)))
     }
 
     /// Oneself, with the own devices.
     #[must_use]
     pub fn me(&self) -> UserView {
         let row = self.peers.users.get(&self.me.user).cloned().unwrap_or_default();
-        let mut view = self.peers.view(&self.me.user, &row, &self.links);
+        let mut view = self.peers.view(&self.me.user, &row, &self.links, false);
         view.presence = Some(self.settings.presence);
         view
     }

@@ -2,7 +2,7 @@
 //!
 //! Keeps true: entries of a log leave in order; at most [`BATCHES_IN_FLIGHT`] frames of a link wait for their
 //! acknowledgement; what was not taken is sent again from where the other stands, and not for ever. A device that is not
-//! endorsed gets nothing from before it came. The rules: `docs/protocol.md#sync`.
+//! endorsed gets nothing from before it came, a barred one nothing. The rules: `docs/protocol.md#sync`.
 
 use crate::boot::{LinkId, LoadId};
 use crate::limits::{BATCHES_IN_FLIGHT, MAX_STUCK, PASS_ON_MAX, PASS_ON_MIN, UNSTICK};
@@ -99,6 +99,9 @@ impl NodeState {
 
     /// Has the next entries read that a link's other end lacks, as far as there is room.
     pub(crate) fn pump(&mut self, id: LinkId) {
+        if self.is_barred_link(id) {
+            return;
+        }
         let Some(link) = self.links.get(id) else { return };
         let turn: Vec<LogId> = link.sync.todo.iter().copied().collect();
         for log in turn {
@@ -174,9 +177,12 @@ impl NodeState {
 
     fn push_loaded(&mut self, id: LinkId, log: LogId, from: u64, entries: Vec<(u64, WireEntry)>) {
         let Some(device) = self.links.get(id).map(|link| link.device) else { return };
-        let floor = self.floor_of(&device);
+        let (floor, barred) = (self.floor_of(&device), self.is_barred(&device));
         let Some(link) = self.links.get_mut(id) else { return };
         link.sync.loading.remove(&log);
+        if barred {
+            return;
+        }
         let Some(cursor) = link.sync.cursors.get_mut(&log) else { return };
         if cursor.sent.checked_add(1) != Some(from) || cursor.rewinding {
             link.sync.todo.insert(log);

@@ -219,7 +219,8 @@ impl NodeState {
             .peers
             .linked()
             .filter(|(device, user, _)| {
-                *device != record.reader && (*user == self.me.user || Some(*user) == author)
+                let meant = *user == self.me.user || Some(*user) == author;
+                *device != record.reader && meant && !self.is_barred(device)
             })
             .map(|(_, _, link)| link)
             .collect();
@@ -321,8 +322,8 @@ impl NodeState {
 
     /// Whether a record's reader is whom it says, and belongs to a conversation shared with the peer that brings it.
     fn may_say(&self, record: &ReceiptRecord, peer: &UserId) -> bool {
-        let reader =
-            self.peers.user_of(&record.reader) == Some(record.user) && record.reader != self.me.device;
+        let theirs = self.peers.user_of(&record.reader) == Some(record.user);
+        let reader = theirs && record.reader != self.me.device && !self.is_barred(&record.reader);
         let descriptor = self.shared(&record.log.conversation, peer);
         let member = match descriptor {
             Some(Descriptor::Direct(a, b)) => record.user == a || record.user == b,

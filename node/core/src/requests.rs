@@ -44,7 +44,10 @@ impl NodeState {
             | Command::SetPresence { .. }
             | Command::AskToBeDialled
             | Command::Endorse { .. }
-            | Command::AcceptDevice { .. } => return Err(CommandError::NoCoordinator),
+            | Command::AcceptDevice { .. }
+            | Command::AskSafetyCode { .. }
+            | Command::ConfirmSafetyCode { .. }
+            | Command::ForgetSafetyCode { .. } => return Err(CommandError::NoCoordinator),
         };
         self.session.requests.insert(id, request);
         self.timers.set(Timer::Request(request), self.after(REQUEST_DEADLINE));

@@ -2,7 +2,8 @@
 //!
 //! Keeps true: outputs leave in the order in which they were decided; a stopped node does nothing more. Goes in:
 //! [`Input`] and due times. Goes out: [`Output`] and the next due time. Parts: `links`, `duplicates`, `peers`,
-//! `reach`, `session`, `log`, `writes`, `sync`, `receipts`, `trust`, `revocations`; each holds the rules of one thing.
+//! `reach`, `session`, `log`, `writes`, `sync`, `receipts`, `trust`, `safety`, `revocations`; each holds the rules of one
+//! thing.
 
 use crate::boot::{Boot, Channel, LinkId, Settings};
 use crate::clock::{Clock, ClockStep};
@@ -118,7 +119,7 @@ impl NodeState {
             me,
             now,
         };
-        node.peers.restore(&node.me, stored.profiles, stored.devices);
+        node.peers.restore(&node.me, stored.profiles, stored.roots, stored.devices);
         node.start_session();
         node.dial_known_devices();
         Ok(node)
@@ -232,6 +233,9 @@ impl NodeState {
             Command::AskToBeDialled => self.ask_to_be_dialled(request).err().map(Err),
             Command::Endorse { device } => Some(self.endorse(device).map(|()| Answer::Done)),
             Command::AcceptDevice { device } => Some(self.accept_device(device).map(|()| Answer::Done)),
+            Command::AskSafetyCode { user } => Some(self.tell_code(&user)),
+            Command::ConfirmSafetyCode { user, code } => self.confirm(request, user, code).err().map(Err),
+            Command::ForgetSafetyCode { user } => self.unconfirm(request, user).err().map(Err),
             Command::SetProfile { .. }
             | Command::AskSalt { .. }
             | Command::ChangePassword { .. }

@@ -1,6 +1,6 @@
 //! Comparing what two devices hold: digests, then heads of what differs; and what each is known to have.
 //!
-//! Keeps true: a device is never sent an entry of a conversation that it has no part in; after a link came up both ends
+//! Keeps true: a device is never sent an entry of a conversation that it has no part in, a barred one nothing; after a link came up both ends
 //! learn of every log where the other stands. `Acknowledge` answers exactly one `Entries` frame, in order; `Heads`
 //! without `answer` and `last` are news of what the sender holds, at any time. The rules: `docs/protocol.md#sync`.
 
@@ -165,12 +165,17 @@ impl NodeState {
         }
     }
 
+    /// Whether the other end of a link is barred.
+    pub(crate) fn is_barred_link(&self, id: LinkId) -> bool {
+        self.links.get(id).is_some_and(|link| self.is_barred(&link.device))
+    }
+
     /// Links that carry messages to devices with a part in a conversation.
     pub(crate) fn audience(&self, conversation: &ConversationId) -> Vec<(DeviceId, LinkId)> {
         let Some(descriptor) = self.logs.conversations.get(conversation) else { return Vec::new() };
         self.peers
             .linked()
-            .filter(|(_, user, _)| self.in_audience(descriptor, user))
+            .filter(|(device, user, _)| self.in_audience(descriptor, user) && !self.is_barred(device))
             .map(|(device, _, link)| (device, link))
             .collect()
     }
@@ -193,7 +198,10 @@ impl NodeState {
         }
         let mut list = Vec::new();
         let mut bytes = 0;
-        for (conversation, descriptor) in self.conversations_with(&peer) {
+        // A barred device only learns that it may send what it wrote.
+        let conversations =
+            if self.is_barred_link(id) { BTreeMap::new() } else { self.conversations_with(&peer) };
+        for (conversation, descriptor) in conversations {
             let held = buckets(self.logs.of(&conversation));
             let rows = held.into_iter().map(|(bucket, digest)| Bucket { bucket, digest });
             let (states_for_you, states_for_me) = self.state_digests(&conversation, &peer);
@@ -218,10 +226,20 @@ impl NodeState {
             link.sync.cursors.clear();
         }
         self.begin_sync(id);
+        // While it was barred it was not told what was received of it, and what it told went unheard.
+        let Some(peer) = self.user_of_link(id).filter(|_| !self.is_barred(device)) else { return };
+        for conversation in self.conversations_with(&peer).into_keys() {
+            self.send_states(id, &conversation, &peer);
+        }
     }
 
     pub(crate) fn digests_came(&mut self, id: LinkId, digests: &Digests) {
         let Some(peer) = self.user_of_link(id) else { return };
+        if self.is_barred_link(id) {
+            // Where it stands is asked when it is trusted; until then nothing is sent that would depend on it.
+            self.links.all.entry(id).and_modify(|link| link.sync.compared |= digests.last);
+            return;
+        }
         for theirs in &digests.list {
             if self.in_audience(&theirs.descriptor, &peer)
                 && let Some(conversation) = theirs.descriptor.id(&self.me.realm)
@@ -320,7 +338,7 @@ impl NodeState {
 
     pub(crate) fn heads_came(&mut self, id: LinkId, heads: &Heads) {
         let Some(peer) = self.user_of_link(id) else { return };
-        if self.shared(&heads.conversation, &peer).is_none() {
+        if self.shared(&heads.conversation, &peer).is_none() || self.is_barred_link(id) {
             return;
         }
         let opening = heads.last

@@ -1,7 +1,8 @@
 //! Devices and how far they are trusted to be their user's; endorsing one's own.
 //!
 //! Keeps true: the first endorsed device of a user that this node meets fixes where the chains of all the others have to
-//! begin. A device without such a chain is announced to the user and gets nothing that was said before it came.
+//! begin, until a device with another beginning is accepted. A device without such a chain is announced to the user and
+//! gets nothing that was said before it came (of a user whose safety code was confirmed: nothing at all).
 
 use crate::boot::{DeviceTrust, KnownDevice};
 use crate::output::{Change, CommandError, Notice};
@@ -66,7 +67,9 @@ impl NodeState {
             self.notice(Notice::UnendorsedDevice { user, device });
         }
         let risen = before.is_some_and(|before| before.trust < trust);
+        let was = self.is_verified(&user);
         self.peers.set_known(known.clone(), &self.me.realm);
+        self.verified_changed(&user, was);
         if risen {
             self.compare_again(&device);
         }
@@ -166,9 +169,12 @@ impl NodeState {
     pub(crate) fn accept_device(&mut self, device: DeviceId) -> Result<(), CommandError> {
         let known = self.peers.known(&device).cloned().ok_or(CommandError::NoSuchDevice)?;
         if known.trust == DeviceTrust::Unendorsed {
-            let known = KnownDevice { trust: DeviceTrust::Accepted, ..known };
+            let (user, known) = (known.user, KnownDevice { trust: DeviceTrust::Accepted, ..known });
+            let was = self.is_verified(&user);
             self.peers.set_known(known.clone(), &self.me.realm);
-            self.save(vec![Change::Device(known)]);
+            let root = self.adopt_root(&device);
+            self.verified_changed(&user, was);
+            self.save(std::iter::once(Change::Device(known)).chain(root).collect());
             self.compare_again(&device);
         }
         Ok(())

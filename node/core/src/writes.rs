@@ -224,7 +224,15 @@ impl NodeState {
         if !receipts.is_empty() {
             self.write(Write { receipts, ..Write::default() }, Vec::new());
         }
-        let changes = std::mem::take(&mut self.writes.retry);
+        let mut changes = std::mem::take(&mut self.writes.retry);
+        for change in &mut changes {
+            // The person may have decided otherwise since.
+            if let Change::Root(stored) = change
+                && let Some(now) = self.root_change(&stored.user)
+            {
+                *change = now;
+            }
+        }
         self.save(changes);
     }
 

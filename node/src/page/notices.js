@@ -50,6 +50,8 @@ export function notice(event) {
       return banner("clock", say("banner_clock", { seconds: Math.round(event.by_ms / 1000) }), options);
     case "unendorsed_device":
       return banner(`device-${event.peer_id}`, say("banner_unendorsed", { name: event.name || event.user_id }), options);
+    case "not_verified":
+      return banner(`verified-${event.user_id}`, say("banner_not_verified", { name: event.name || event.user_id }), options);
     case "revocation_conflict":
       return banner("conflict", say("banner_conflict"), options);
     default:

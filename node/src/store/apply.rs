@@ -60,6 +60,13 @@ pub(super) fn apply(sql: &Connection, owner: &Owner, change: &Change) -> Result<
             }
         }
         Change::Device(device) => known_device(sql, device)?,
+        Change::Root(stored) => {
+            sql.prepare_cached("INSERT OR REPLACE INTO roots VALUES (?1, ?2, ?3)")?.execute(params![
+                stored.user.0,
+                stored.root.0,
+                stored.confirmed.map(|root| root.0)
+            ])?;
+        }
         Change::Profiles { fresh, profiles, mark } => directory(sql, *fresh, profiles, mark.as_ref())?,
         Change::Revocation { anchor, issuer, number, signed } => {
             revocation(sql, anchor, issuer, *number, signed)?;

@@ -6,7 +6,7 @@
 use super::convert::{array, decoded, epoch, id, stamp, unshifted, unsmall, wire_entry};
 use super::limits::{LOAD_BYTES, LOAD_ENTRIES};
 use super::{Membership, Opened};
-use lanchat_node_core::boot::{DeviceTrust, KnownDevice, Stored, StoredLog};
+use lanchat_node_core::boot::{DeviceTrust, KnownDevice, Stored, StoredLog, StoredRoot};
 use lanchat_proto::entry::{Entry, LogEnd, WireEntry};
 use lanchat_proto::ids::{ConversationId, DeviceId, EntryHash, Epoch, LogId, RealmId, UserId};
 use lanchat_proto::wire::Endpoint;
@@ -57,6 +57,7 @@ fn stored(connection: &Connection) -> Result<Stored, Error> {
         profiles: all(connection, "SELECT profile FROM profiles", |row| decoded(row, "profile"))?,
         directory,
         devices: all(connection, "SELECT * FROM devices", device)?,
+        roots: all(connection, "SELECT * FROM roots", root)?,
         revocations: all(connection, "SELECT * FROM revocations ORDER BY issuer, number", |row| {
             Ok((decoded(row, "anchor")?, decoded(row, "signed")?))
         })?,
@@ -114,6 +115,15 @@ fn device(row: &Row<'_>) -> Result<KnownDevice, Error> {
         chain: decoded(row, "chain")?,
         since: unsmall(row.get("since")?),
         endpoint: endpoint.and_then(|text| text.parse().ok()).map(Endpoint::new),
+    })
+}
+
+fn root(row: &Row<'_>) -> Result<StoredRoot, Error> {
+    let confirmed = row.get::<_, Option<Vec<u8>>>("confirmed")?;
+    Ok(StoredRoot {
+        user: id(row, "user", UserId::from_slice)?,
+        root: id(row, "root", DeviceId::from_slice)?,
+        confirmed: confirmed.and_then(|root| DeviceId::from_slice(&root)),
     })
 }
 

@@ -1,8 +1,8 @@
--- Version 1. Numbers that may use all 64 bits (stamps, counters) are stored minus 2^63, so that SQLite's signed
+-- Version 2. Numbers that may use all 64 bits (stamps, counters) are stored minus 2^63, so that SQLite's signed
 -- order is their order; columns that hold such numbers say "shifted". Ids and hashes are their bytes. What is signed is
 -- kept as the bytes that were signed. Meaning of every table: docs/storage.md.
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE membership (
     id INTEGER PRIMARY KEY CHECK (id = 1),  -- one row: a database belongs to one user in one realm
@@ -97,6 +97,12 @@ CREATE TABLE devices (
     chain BLOB NOT NULL,                    -- its chain, encoded
     since INTEGER NOT NULL,                 -- the newest arrival number when it was first seen
     endpoint TEXT                           -- address of the last good link, `ip:port`
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE roots (
+    user BLOB PRIMARY KEY,                  -- the user, 16 bytes
+    root BLOB NOT NULL,                     -- the device where the chains of the user's devices have to begin, 32 bytes
+    confirmed BLOB                          -- the root whose safety code was compared; NULL when none was
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE revocations (

@@ -132,6 +132,11 @@ async fn notice_json(api: &Api, names: &mut Names, notice: &Notice) -> Value {
             "name": names.of(api, user).await,
             "peer_id": peer_id(device),
         }),
+        Notice::NotVerified { user } => json!({
+            "notice": "not_verified",
+            "user_id": user.to_string(),
+            "name": names.of(api, user).await,
+        }),
         Notice::SignedOut(refusal) => {
             json!({ "notice": "signed_out", "reason": crate::api::error::refusal_code(*refusal).0 })
         }

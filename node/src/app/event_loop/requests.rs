@@ -215,7 +215,11 @@ async fn prove_both(
 ) -> Result<Command, HandleError> {
     let salt = match salt.await.map_err(|_| HandleError::Stopped)?? {
         Answer::Salt(salt) => salt,
-        Answer::Done | Answer::Sent { .. } | Answer::Avatar(_) | Answer::Dialled { .. } => {
+        Answer::Done
+        | Answer::Sent { .. }
+        | Answer::Avatar(_)
+        | Answer::SafetyCode { .. }
+        | Answer::Dialled { .. } => {
             return Err(HandleError::Failed("no salt".to_owned()));
         }
     };

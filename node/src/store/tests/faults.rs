@@ -166,13 +166,13 @@ async fn a_damaged_page_is_found_after_a_crash_and_the_file_can_be_set_aside() {
 #[tokio::test]
 async fn a_database_of_a_newer_lanchat_is_left_as_it_is() {
     let disk = Disk::of(&person(1));
-    let raise = [
-        "PRAGMA user_version = 2",
-        "PRAGMA user_version = 1; INSERT INTO refinery_schema_history VALUES (2, 'next', '2030-01-01T00:00:00Z', '1')",
-    ];
+    let (now, next) = (crate::store::sqlite::VERSION, crate::store::sqlite::VERSION + 1);
+    let migrated =
+        format!("INSERT INTO refinery_schema_history VALUES ({next}, 'next', '2030-01-01T00:00:00Z', '1')");
+    let raise = [format!("PRAGMA user_version = {next}"), format!("PRAGMA user_version = {now}; {migrated}")];
     for raise in raise {
         let sql = rusqlite::Connection::open(&disk.path).unwrap();
-        sql.execute_batch(raise).unwrap();
+        sql.execute_batch(&raise).unwrap();
         sql.close().unwrap();
         let before = std::fs::read(&disk.path).unwrap();
         let Err(error) = open(&disk.path) else { panic!() };

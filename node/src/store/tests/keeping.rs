@@ -3,7 +3,7 @@
 use super::support::{Disk, EPOCH, Log, Running, START, certificate, membership, message, person, receipt};
 use crate::store::rows::Page;
 use crate::store::{Membership, Store, StoreError, peek, set_epoch, set_membership};
-use lanchat_node_core::boot::{DeviceTrust, KnownDevice};
+use lanchat_node_core::boot::{DeviceTrust, KnownDevice, StoredRoot};
 use lanchat_node_core::output::{Change, StoredEntry};
 use lanchat_proto::certificate::{Act, ListAnchor, Revocation};
 use lanchat_proto::codec::BoundedVec;
@@ -46,6 +46,8 @@ async fn everything_that_the_core_stores_comes_back() {
         since: 17,
         endpoint: Some(Endpoint::new("[fd00::1]:7420".parse().unwrap())),
     };
+    let compared = StoredRoot { user: bob.user, root: device.device, confirmed: Some(issuer.key.public()) };
+    let moved = StoredRoot { user: issuer.user, root: device.device, confirmed: None };
     let act = Revocation {
         realm: RealmId::OPEN,
         issuer: issuer.key.public(),
@@ -71,6 +73,10 @@ async fn everything_that_the_core_stores_comes_back() {
         Change::Profiles { fresh: false, profiles: vec![profile(7), profile(6)], mark: Some(mark) },
         Change::Device(KnownDevice { trust: DeviceTrust::Unendorsed, ..device.clone() }),
         Change::Device(device.clone()),
+        Change::Root(StoredRoot { confirmed: None, ..compared }),
+        Change::Root(compared),
+        Change::Root(StoredRoot { confirmed: Some(device.device), ..moved }),
+        Change::Root(moved),
         Change::Revocation {
             anchor: anchor.clone(),
             issuer: issuer.key.public(),
@@ -94,6 +100,9 @@ async fn everything_that_the_core_stores_comes_back() {
     assert!(names.len() == 2 && !names.contains(&"user5".to_owned()));
     assert_eq!((stored.directory, stored.clock_offset, stored.announcement), (mark, -5000, u64::MAX));
     assert_eq!((stored.devices, stored.states), (vec![device], vec![signed]));
+    let mut roots = [compared, moved];
+    roots.sort_by_key(|stored| stored.user);
+    assert_eq!(stored.roots, roots);
     assert_eq!(stored.revocations, vec![(anchor, act)]);
     assert_eq!((stored.logs[0].log, stored.logs[0].end, stored.arrival), (log.id, log.end, 2));
     // The far stamp is in its log, but was not adopted.
@@ -188,6 +197,8 @@ async fn keep_a_database_of_this_version() {
         mark: Some(DirectoryMark::default()),
     });
     changes.push(Change::Announcement { number: 1, at: Wall(START), text: "hello".to_owned() });
+    let root = bob.key.public();
+    changes.push(Change::Root(StoredRoot { user: bob.user, root, confirmed: Some(root) }));
     node.stored(changes).await;
     node.close().await;
 }
@@ -204,6 +215,9 @@ async fn databases_of_every_version_open_with_everything_in_them() {
         assert_eq!((node.opened.membership.user, node.opened.epoch), (alice.user, EPOCH));
         assert_eq!((stored.arrival, stored.logs.len(), stored.announcement), (43, 2, 1));
         assert_eq!((stored.profiles.len(), stored.states.len()), (1, 1));
+        let confirmed: Vec<_> = stored.roots.iter().map(|stored| (stored.user, stored.confirmed)).collect();
+        let compared = vec![(bob.user, Some(bob.key.public()))];
+        assert_eq!(confirmed, if version < 2 { vec![] } else { compared });
         let conversation = stored.logs[0].log.conversation;
         let rows = node.reader.history(&conversation, &Page { limit: 100, before: None }).unwrap();
         assert_eq!(rows.len(), 41);
@@ -214,6 +228,10 @@ async fn databases_of_every_version_open_with_everything_in_them() {
         assert_eq!(node.opened.stored.logs.iter().map(|log| log.end.number).sum::<u64>(), 20 + 22);
         let log = hers.log;
         assert_eq!(node.load(log, 1, 100, 1 << 20).await.len(), 20);
+        // What came with a later version has its place.
+        let root = alice.key.public();
+        node.stored(vec![Change::Root(StoredRoot { user: bob.user, root, confirmed: None })]).await;
         node.close().await;
+        assert_eq!(Running::open(&path).opened.stored.roots.len(), 1);
     }
 }
