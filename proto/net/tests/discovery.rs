@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{key, soon};
+use common::{key, loopback, soon};
 use lanchat_net::{
     Announced, Discovery, DiscoveryConfig, DiscoveryEvent, DiscoveryState, Found, Lost, Service,
 };
@@ -48,7 +48,7 @@ async fn found(events: &mut Receiver<DiscoveryEvent>, seed: u8, realm: RealmId, 
             match events.recv().await {
                 Some(DiscoveryEvent::Found(found)) => {
                     assert_eq!(found.device, device(seed));
-                    let at = Endpoint::new(([127, 0, 0, 1], port).into());
+                    let at = loopback(port);
                     if found.realm == realm && found.endpoints.contains(&at) {
                         return found;
                     }
@@ -114,7 +114,8 @@ async fn a_changed_port_and_realm_are_seen() {
 #[tokio::test]
 async fn who_looks_no_more_loses_all_and_finds_them_again_when_it_looks_again() {
     let udp = free_port();
-    let (_alice, _) = start(6, udp, everywhere(REALM, 7420));
+    let only = Announced { realm: REALM, listen: vec![loopback(7420)] };
+    let (_alice, _) = start(6, udp, only);
     let (bob, mut his) = start(7, udp, everywhere(REALM, 7430));
     found(&mut his, 6, REALM, 7420).await;
     bob.search(vec![Service::Coordinator]);
