@@ -106,7 +106,7 @@ impl Driver {
             }
         }
         let behaviour = Behaviour {
-            gate: Gate::new(&device, refused.clone(), limits.hello_deadline),
+            gate: Gate::new(&device, refused.clone(), limits.hello_deadline, intake.clone()),
             links: Links::new(
                 device,
                 events.clone(),
@@ -122,7 +122,6 @@ impl Driver {
             ping: ping::Behaviour::new(ping::Config::new().with_interval(PING)),
         };
         let swarm_config = Config::with_tokio_executor()
-            .with_smart_dial()
             .with_idle_connection_timeout(IDLE_TIME)
             .with_max_negotiating_inbound_streams(MAX_NEGOTIATING)
             .with_per_connection_event_buffer_size(CONNECTION_BUFFER)

@@ -2,9 +2,11 @@
 //!
 //! Keeps true: a refused device and the own key are turned away before any stream; a device has at most [`MAX_PER_DEVICE`]
 //! connections; a connection that was not admitted within the deadline is reported as expired, and so is an accepted one
-//! that opened no control stream within [`FIRST_STREAM_DEADLINE`]. What an unadmitted connection may do is bounded by `links` (one stream, a budget of bytes).
+//! that opened no control stream within [`FIRST_STREAM_DEADLINE`]; both times run from the moment when it was accepted, and
+//! whoever has not even finished the encryption by then is cut. What an unadmitted connection may do is bounded by `links` (one stream, a budget of bytes).
 
-use crate::address::{device_of, peer_of};
+use crate::address::{device_of, peer_of, relay_of};
+use crate::intake::{Ends, Intake};
 use crate::limits::{FIRST_STREAM_DEADLINE, MAX_PER_DEVICE, MAX_REFUSED};
 use crate::lock;
 use lanchat_proto::ids::DeviceId;
@@ -86,12 +88,15 @@ pub(crate) struct Gate {
     waiting: BTreeMap<ConnectionId, (Instant, Instant)>,
     /// When they expire, soonest first.
     due: BTreeSet<(Instant, ConnectionId)>,
+    /// Accepted connections that are not encrypted yet; as many as the quota lets in.
+    pending: BTreeMap<ConnectionId, Ends>,
+    intake: Intake,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Gate {
-    /// Nobody is connected.
-    pub(crate) fn new(own: &DeviceId, refused: Arc<Refused>, deadline: Duration) -> Self {
+    /// Nobody is connected. Whoever is not connected in time is cut through the intake.
+    pub(crate) fn new(own: &DeviceId, refused: Arc<Refused>, deadline: Duration, intake: Intake) -> Self {
         Self {
             own: peer_of(own),
             refused,
@@ -99,6 +104,8 @@ impl Gate {
             peers: BTreeMap::new(),
             waiting: BTreeMap::new(),
             due: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            intake,
             timer: Box::pin(sleep(deadline)),
         }
     }
@@ -126,6 +133,15 @@ impl Gate {
         closing.iter().filter_map(of).flatten().copied().collect()
     }
 
+    /// Begins the time of a connection.
+    fn wait(&mut self, connection: ConnectionId, accepted: bool) {
+        let now = Instant::now();
+        let last = now + self.deadline;
+        let at = if accepted { last.min(now + FIRST_STREAM_DEADLINE) } else { last };
+        self.waiting.insert(connection, (at, last));
+        self.due.insert((at, connection));
+    }
+
     fn check(&self, peer: &PeerId) -> Result<dummy::ConnectionHandler, ConnectionDenied> {
         let denied = if self.own == Some(*peer) {
             Denied::Own
@@ -143,6 +159,20 @@ impl Gate {
 impl NetworkBehaviour for Gate {
     type ConnectionHandler = dummy::ConnectionHandler;
     type ToSwarm = Expired;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        // A circuit's time begins when it is encrypted: on a busy relay that takes a while.
+        if relay_of(local).is_none() {
+            self.pending.insert(connection, (local.clone(), remote.clone()));
+            self.wait(connection, true);
+        }
+        Ok(())
+    }
 
     fn handle_established_inbound_connection(
         &mut self,
@@ -169,11 +199,13 @@ impl NetworkBehaviour for Gate {
         match event {
             FromSwarm::ConnectionEstablished(up) => {
                 self.peers.entry(up.peer_id).or_default().insert(up.connection_id);
-                let now = Instant::now();
-                let last = now + self.deadline;
-                let at = if up.endpoint.is_listener() { last.min(now + FIRST_STREAM_DEADLINE) } else { last };
-                self.waiting.insert(up.connection_id, (at, last));
-                self.due.insert((at, up.connection_id));
+                if self.pending.remove(&up.connection_id).is_none() {
+                    self.wait(up.connection_id, up.endpoint.is_listener());
+                }
+            }
+            FromSwarm::ListenFailure(failure) => {
+                self.pending.remove(&failure.connection_id);
+                self.admitted(failure.connection_id);
             }
             FromSwarm::ConnectionClosed(down) => {
                 if let Some(open) = self.peers.get_mut(&down.peer_id) {
@@ -197,6 +229,10 @@ impl NetworkBehaviour for Gate {
             let Some((at, connection)) = self.due.first().copied() else { return Poll::Pending };
             if at <= Instant::now() {
                 self.admitted(connection);
+                if let Some(ends) = self.pending.remove(&connection) {
+                    self.intake.cut(&ends);
+                    continue;
+                }
                 return Poll::Ready(ToSwarm::GenerateEvent(Expired(connection)));
             }
             if self.timer.deadline() != at {
@@ -239,7 +275,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_is_not_admitted_expires_and_nobody_else() {
-        let mut gate = Gate::new(&device(1), Arc::default(), Duration::from_secs(5));
+        let mut gate = Gate::new(&device(1), Arc::default(), Duration::from_secs(5), Intake::default());
         assert!(connect(&mut gate, &device(2), 1));
         assert!(connect(&mut gate, &device(3), 2));
         gate.admitted(ConnectionId::new_unchecked(1));
@@ -252,8 +288,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_time_runs_from_the_moment_when_it_was_accepted() {
+        let mut gate = Gate::new(&device(1), Arc::default(), Duration::from_secs(60), Intake::default());
+        let local: Multiaddr = "/ip4/10.0.0.1/tcp/1".parse().unwrap();
+        let start = Instant::now();
+        for number in 1..=3 {
+            let id = ConnectionId::new_unchecked(number);
+            gate.handle_pending_inbound_connection(id, &local, &local).unwrap();
+        }
+        tokio::time::advance(FIRST_STREAM_DEADLINE / 2).await;
+        assert!(connect(&mut gate, &device(2), 2));
+        assert!(connect(&mut gate, &device(3), 3));
+        gate.opened(ConnectionId::new_unchecked(3));
+        let ToSwarm::GenerateEvent(Expired(expired)) = poll_fn(|cx| gate.poll(cx)).await else { panic!() };
+        assert_eq!(expired, ConnectionId::new_unchecked(2), "the first was cut without a word");
+        assert!(start.elapsed() < FIRST_STREAM_DEADLINE + Duration::from_secs(1));
+        assert_eq!((gate.pending.len(), gate.waiting.len(), gate.due.len()), (0, 1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_may_take_long_to_say_hello_still_opens_its_stream_at_once() {
-        let mut gate = Gate::new(&device(1), Arc::default(), Duration::from_secs(60));
+        let mut gate = Gate::new(&device(1), Arc::default(), Duration::from_secs(60), Intake::default());
         let start = Instant::now();
         assert!(connect(&mut gate, &device(2), 1));
         assert!(connect(&mut gate, &device(3), 2));
@@ -270,7 +325,7 @@ mod tests {
     #[tokio::test]
     async fn the_refused_the_own_key_and_the_fifth_connection_are_turned_away() {
         let refused = Arc::<Refused>::default();
-        let mut gate = Gate::new(&device(1), refused.clone(), Duration::from_secs(5));
+        let mut gate = Gate::new(&device(1), refused.clone(), Duration::from_secs(5), Intake::default());
         assert!(!connect(&mut gate, &device(1), 0));
         for number in 1..=MAX_PER_DEVICE {
             assert!(connect(&mut gate, &device(2), number));

@@ -29,7 +29,7 @@ pub const MAX_SOURCES: usize = 4096;
 /// Time that a source address keeps the share that its links earned after the last of them closed.
 pub const SHARE_MEMORY: Duration = Duration::from_secs(600);
 
-/// Time that an accepted connection has to open its control stream. Later closes it, also where people may take longer than
+/// Time that an accepted connection has to be encrypted and to open its control stream. Later closes it, also where people may take longer than
 /// this to say who they are ([`NetLimits::hello_deadline`]).
 pub const FIRST_STREAM_DEADLINE: Duration = HELLO_DEADLINE;
 /// Bytes that an accepted connection may send before it is admitted, everything included: handshake, identify, ping, streams
@@ -147,7 +147,8 @@ pub const MDNS_STOP: Duration = Duration::from_millis(300);
 /// Bounds that an owner may change: a coordinator has many more links than a node, a load test many from one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetLimits {
-    /// Time from the end of a connection's handshake to [`crate::Link::admit`]. Later closes it.
+    /// Time from a connection's start to [`crate::Link::admit`], of an accepted one from its acceptance, of a dialled one
+    /// and of a circuit from the end of its handshake. Later closes it.
     pub hello_deadline: Duration,
     /// Inbound connections not yet admitted, from one source address (IPv4 address, IPv6 /64) without any admitted
     /// link. Further ones are refused, or an older one makes room ([`PLACE_TIME`]). Each admitted link of that address
