@@ -21,20 +21,18 @@ pub enum AdapterKind {
 }
 
 /// An address of an adapter.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Adapter {
-    /// What it is.
-    pub kind: AdapterKind,
-    /// Whether others cannot use the address: link-local, or the adapter is down.
-    pub unusable: bool,
-    /// Whether it is IPv6.
-    is_v6: bool,
     /// As the system calls it.
     pub name: String,
+    /// What it is.
+    pub kind: AdapterKind,
     /// The address.
     pub ip: IpAddr,
     /// Leading bits that all addresses of its subnet share.
     pub prefix: u8,
+    /// Whether others can use the address: it is not link-local, and the adapter is up.
+    pub usable: bool,
 }
 
 impl Adapter {
@@ -48,8 +46,8 @@ impl Adapter {
         } else {
             AdapterKind::Real
         };
-        let unusable = !up || !Endpoint::new(SocketAddr::new(ip, 1)).is_usable();
-        Self { kind, unusable, is_v6: ip.is_ipv6(), name: name.to_owned(), ip, prefix }
+        let usable = up && Endpoint::new(SocketAddr::new(ip, 1)).is_usable();
+        Self { name: name.to_owned(), kind, ip, prefix, usable }
     }
 }
 
@@ -154,33 +152,39 @@ pub fn list() -> io::Result<Vec<Adapter>> {
     Ok(sorted(adapters.collect()))
 }
 
-/// Best first.
+/// Best first; what cannot be used now comes after what can, and loopback last.
 #[must_use]
 pub fn sorted(mut adapters: Vec<Adapter>) -> Vec<Adapter> {
-    adapters.sort_unstable();
+    let place = |one: &Adapter| {
+        let own = one.kind == AdapterKind::Loopback;
+        (own, !one.usable, one.kind, one.ip.is_ipv6(), one.name.clone(), one.ip)
+    };
+    adapters.sort_by_cached_key(place);
     adapters.dedup();
     adapters
+}
+
+/// Whether others can be in its subnet.
+fn leads_somewhere(adapter: &&Adapter) -> bool {
+    adapter.usable && adapter.kind != AdapterKind::Loopback
 }
 
 /// The subnets that the rules need: those in which others can be.
 #[must_use]
 pub fn subnets(adapters: &[Adapter]) -> Vec<Subnet> {
-    let near = adapters.iter().filter(|one| !one.unusable && one.kind != AdapterKind::Loopback);
+    let near = adapters.iter().filter(leads_somewhere);
     near.map(|one| Subnet { ip: one.ip, prefix: one.prefix, is_virtual: one.kind == AdapterKind::Virtual })
         .collect()
 }
 
-/// The place of an address in the list; one that no adapter has comes after those of cables and before the rest.
+/// The rank of an address, the best first; one that no adapter has (any more) comes after those of cables and radio.
 #[must_use]
-pub fn rank(adapters: &[Adapter], ip: IpAddr) -> (AdapterKind, bool, usize) {
+pub fn rank(adapters: &[Adapter], ip: IpAddr) -> usize {
+    let real = adapters.iter().take_while(|one| one.usable && one.kind == AdapterKind::Real).count();
     match adapters.iter().position(|one| one.ip == ip) {
-        Some(at) => {
-            let found = adapters.get(at);
-            let kind = found.map_or(AdapterKind::Real, |one| one.kind);
-            (kind, found.is_some_and(|one| one.unusable), at)
-        }
-        None if ip.is_loopback() => (AdapterKind::Loopback, false, usize::MAX),
-        None => (AdapterKind::Real, true, usize::MAX),
+        Some(at) => at * 2 + 2,
+        None if ip.is_loopback() => usize::MAX,
+        None => real * 2 + 1,
     }
 }
 
@@ -260,7 +264,7 @@ mod tests {
             Adapter::new("eth1", "192.168.9.5".parse().unwrap(), 24, false),
         ]);
         let order: Vec<String> = list.iter().map(|one| one.ip.to_string()).collect();
-        assert_eq!(order, ["192.168.1.5", "fd00::5", "192.168.9.5", "fe80::5", "10.8.0.2", "127.0.0.1"]);
+        assert_eq!(order, ["192.168.1.5", "fd00::5", "10.8.0.2", "192.168.9.5", "fe80::5", "127.0.0.1"]);
         let near: Vec<_> =
             subnets(&list).into_iter().map(|net| (net.ip.to_string(), net.is_virtual)).collect();
         assert_eq!(

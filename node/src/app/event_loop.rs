@@ -13,7 +13,7 @@ use crate::app::clock::Clock;
 use crate::app::enrol::Enrolment;
 use crate::app::listen::{self, Listeners};
 use crate::app::nearby::Nearby;
-use crate::app::pulse::{BEAT, Pulse};
+use crate::app::pulse::Pulse;
 use crate::config::{self, Config};
 use crate::handle::{EnrolError, Entered, HandleEnd, HandleError, NumberedEvent};
 use crate::identity::{self, Identity};
@@ -214,7 +214,8 @@ impl<'a> MembershipLoop<'a> {
             links: BTreeMap::new(),
             listeners,
             adapters,
-            next_look: Instant::now() + BEAT,
+            // An adapter that comes up with the program takes a moment.
+            next_look: Instant::now() + Duration::from_secs(1),
             looking: false,
             pulse: Pulse::new(now),
             coordinator: (trying, Instant::now()),

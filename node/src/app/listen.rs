@@ -148,10 +148,9 @@ impl Listeners {
         self.addresses.remove(endpoint)
     }
 
-    /// All addresses that others may use, best first; those of adapters that are down are left out.
+    /// All addresses that others may use, best first; those of adapters that are down are among the last.
     pub(crate) fn endpoints(&self, adapters: &[Adapter]) -> Vec<Endpoint> {
-        let down = |endpoint: &&Endpoint| !adapters.iter().any(|one| one.ip == endpoint.ip() && one.unusable);
-        let mut all: Vec<Endpoint> = self.addresses.iter().filter(down).copied().collect();
+        let mut all: Vec<Endpoint> = self.addresses.iter().copied().collect();
         all.sort_by_cached_key(|endpoint| adapters::rank(adapters, endpoint.ip()));
         all
     }
@@ -184,13 +183,16 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_stands_for_every_adapter_that_is_up_the_best_first() {
+    fn a_wildcard_stands_for_every_adapter_the_best_first() {
         let mut listeners = Listeners::default();
         listeners.bound(at("0.0.0.0:7420"));
         listeners.bound(at("[::]:7420"));
         listeners.expand(&adapters());
         let told: Vec<String> = listeners.endpoints(&adapters()).iter().map(Endpoint::to_string).collect();
-        assert_eq!(told, ["192.168.1.5:7420", "[fd00::5]:7420", "172.17.0.1:7420", "127.0.0.1:7420"]);
+        assert_eq!(
+            told,
+            ["192.168.1.5:7420", "[fd00::5]:7420", "172.17.0.1:7420", "10.9.9.9:7420", "127.0.0.1:7420"]
+        );
         assert!(!listeners.is_loopback_only());
     }
 
