@@ -10,12 +10,14 @@ mod routes;
 use crate::clock::Clock;
 use crate::error::ServerError;
 use crate::limits::{ADMIN_QUEUE, CODE_LIFETIME, MAX_CODES, MAX_PAGES, PORTS_TRIED};
+use crate::nearby::Nearby;
 use crate::platform::write_private;
 use crate::server::{Info, StandingInvite};
 use crate::settings::DataDir;
 use crate::store::StoreError;
 use data_encoding::BASE64URL_NOPAD;
 use lanchat_coordinator_core::{AdminCommand, AdminError, AdminResult};
+use lanchat_net::NetHandle;
 use lanchat_proto::time::Mono;
 use lanchat_proto::version::COORDINATOR_ADMIN_PORT;
 use serde::{Deserialize, Serialize};
@@ -70,9 +72,18 @@ struct Secrets {
     pages: VecDeque<String>,
 }
 
+/// What is looked at without asking the rules.
+pub(crate) struct Around {
+    /// The network, for the relay's figures.
+    pub(crate) net: NetHandle,
+    /// The announcement in the local network.
+    pub(crate) nearby: Nearby,
+}
+
 /// The running administration.
 pub(crate) struct Admin {
     info: Info,
+    around: Around,
     standing: StandingInvite,
     token: String,
     secrets: Mutex<Secrets>,
@@ -114,6 +125,7 @@ impl Admin {
         listener: TcpListener,
         info: Info,
         standing: StandingInvite,
+        around: Around,
         dir: &DataDir,
     ) -> Result<(Arc<Self>, mpsc::Receiver<AdminRequest>), ServerError> {
         let (requests, requests_out) = mpsc::channel(ADMIN_QUEUE);
@@ -128,6 +140,7 @@ impl Admin {
         write_private(&dir.admin(), &text).map_err(ServerError::file(&dir.admin()))?;
         let admin = Arc::new(Self {
             info,
+            around,
             standing,
             token: file.token,
             secrets: Mutex::default(),

@@ -79,6 +79,10 @@ fn run(dir: DataDir, arguments: RunArguments) -> Result<(), Failure> {
     config.admin = arguments.admin;
     config.org = arguments.org;
     config.registration = arguments.registration;
+    config.relay = arguments.relay;
+    config.relay_per_user = arguments.relay_per_user;
+    config.relay_total = arguments.relay_total;
+    config.mdns = !arguments.no_mdns;
     config.new_issuing_key = arguments.new_issuing_key;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -127,6 +131,7 @@ fn administrate(dir: &DataDir, command: &Command, json: bool) -> Result<(), Fail
         Command::Users => client.get("users")?,
         Command::Online => client.get("online")?,
         Command::Stats => client.get("stats")?,
+        Command::Relay => client.get("relay")?,
         Command::Page => client.post("page", &json!({}))?,
         Command::Join => client.post("join", &json!({}))?,
         Command::Invite { uses, expires, rotate } => {
@@ -168,6 +173,7 @@ fn human(command: &Command, answer: &Value) -> String {
         }
         Command::Online => table::table(answer, &["name", "presence", "since", "addrs", "peer_id"]),
         Command::Stats => table::pairs(answer),
+        Command::Relay => relay(answer),
         Command::Page => text("url"),
         Command::Join => text("join"),
         Command::Invite { .. } => {
@@ -195,6 +201,17 @@ fn human(command: &Command, answer: &Value) -> String {
         }
         Command::Run(_) | Command::Restore { .. } => String::new(),
     }
+}
+
+/// Figures of the relay, then those of the users.
+fn relay(answer: &Value) -> String {
+    let mut figures = answer.clone();
+    let users = figures.as_object_mut().and_then(|figures| figures.remove("users")).unwrap_or_default();
+    let figures = table::pairs(&figures);
+    if users.as_array().is_none_or(Vec::is_empty) {
+        return figures;
+    }
+    format!("{figures}\n\n{}", table::table(&users, &["name", "bytes", "circuits"]))
 }
 
 fn or(text: String, otherwise: &str) -> String {

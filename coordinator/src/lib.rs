@@ -10,6 +10,7 @@ mod clock;
 mod error;
 mod keys;
 pub mod limits;
+mod nearby;
 mod platform;
 mod server;
 mod settings;

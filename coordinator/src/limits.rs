@@ -39,3 +39,7 @@ pub const UNPROVED: usize = 1024;
 pub const UNPROVED_PER_SOURCE: usize = 32;
 /// Bytes of `config.toml` and `org.key`. Longer ones are refused.
 pub const MAX_FILE: u64 = 64 * 1024;
+/// Most that a budget of the relay may be, in bytes a second. More is refused.
+pub const MAX_RATE: u64 = 1_000_000_000_000;
+/// Time for the figures of the relay. Then the request has failed.
+pub const FIGURES_TIME: Duration = Duration::from_secs(5);

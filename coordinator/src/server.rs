@@ -5,21 +5,26 @@
 
 mod event_loop;
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, Around};
 use crate::clock::Clock;
 use crate::error::ServerError;
 use crate::keys;
 use crate::limits::{CONNECTIONS, PORTS_TRIED, UNPROVED, UNPROVED_PER_SOURCE};
-use crate::settings::{self, DataDir};
+use crate::nearby::Nearby;
+use crate::settings::{self, DataDir, Loaded};
 use crate::store::{Database, Files};
 use event_loop::EventLoop;
 use lanchat_coordinator_core::{Boot, CoordinatorState, Input, Output, Registration};
-use lanchat_net::{Channel, Net, NetConfig, NetError, NetHandle, NetLimits, multiaddr, peer_id_string};
+use lanchat_net::{
+    Channel, Net, NetConfig, NetError, NetHandle, NetLimits, RelayLimits, RelayRole, multiaddr,
+    peer_id_string,
+};
 use lanchat_proto::ids::DeviceId;
 use lanchat_proto::join::JoinLink;
 use lanchat_proto::limits::MAX_ENDPOINTS;
 use lanchat_proto::version::COORDINATOR_PORT;
 use lanchat_proto::wire::Endpoint;
+use lanchat_proto::wire::reach::RelayTerms;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -40,6 +45,15 @@ pub struct Config {
     pub org: Option<String>,
     /// Who may register; `None` for what `config.toml` says.
     pub registration: Option<Registration>,
+    /// Whether circuits are carried between devices that have no other way to each other; `None` for what `config.toml`
+    /// says.
+    pub relay: Option<bool>,
+    /// Bytes a second that are carried for one user; `None` for what `config.toml` says.
+    pub relay_per_user: Option<u64>,
+    /// Bytes a second that are carried in total, not less than for one user; `None` for what `config.toml` says.
+    pub relay_total: Option<u64>,
+    /// False hides the coordinator from the local network, whatever `config.toml` says.
+    pub mdns: bool,
     /// Replace the issuing key by a new one: needed once after a restore.
     pub new_issuing_key: bool,
     /// Bounds of the network.
@@ -64,6 +78,10 @@ impl Config {
             admin: None,
             org: None,
             registration: None,
+            relay: None,
+            relay_per_user: None,
+            relay_total: None,
+            mdns: true,
             new_issuing_key: false,
             limits,
         }
@@ -89,6 +107,8 @@ pub struct Info {
     pub admin: SocketAddr,
     /// Who may register.
     pub registration: Registration,
+    /// The budgets within which circuits are carried; `None` when they are not.
+    pub relay: Option<RelayTerms>,
     /// The organisation.
     pub realm: lanchat_proto::ids::RealmId,
 }
@@ -133,7 +153,7 @@ impl Server {
         let clock = Clock::start();
         let dir = DataDir(config.data_dir.clone());
         let lock = dir.lock()?;
-        let core_config = settings::load(&dir, config.org.as_deref(), config.registration)?;
+        let Loaded { core: core_config, mdns } = settings::load(&dir, &config)?;
         let registration = core_config.registration;
         let (mut keys, _) = keys::load_or_create(&dir, clock.now().wall)?;
         let mut database = Database::open(&dir.database())?;
@@ -155,6 +175,10 @@ impl Server {
 
         let mut net_config = NetConfig::new(keys.coordinator.clone(), vec![Channel::Coordinator]);
         net_config.limits = config.limits.clone();
+        net_config.relay = core_config.relay.map_or(RelayRole::None, |terms| {
+            let RelayTerms { per_user, total } = terms;
+            RelayRole::Server(RelayLimits { per_user, total, ..RelayLimits::default() })
+        });
         let (net, events) = Net::start(net_config)?;
         let bound = match listen(&net, &config.listen).await {
             Ok(bound) => bound,
@@ -182,6 +206,7 @@ impl Server {
             endpoints,
             admin: listener.local_addr().map_err(ServerError::file(&dir.admin()))?,
             registration,
+            relay: core_config.relay,
             realm,
         };
         let standing: StandingInvite = Arc::new(RwLock::new(state.standing_invite().map(ToOwned::to_owned)));
@@ -190,9 +215,11 @@ impl Server {
             ("config.toml", Zeroizing::new(settings::read_small(&dir.config())?.unwrap_or_default())),
         ];
         let (store, answers) = database.start()?;
-        let (admin, requests) = Admin::start(listener, info.clone(), standing.clone(), &dir)?;
+        let nearby = if mdns { Nearby::start(device, realm, &bound) } else { Nearby::default() };
+        let around = Around { net: net.clone(), nearby: nearby.clone() };
+        let (admin, requests) = Admin::start(listener, info.clone(), standing.clone(), around, &dir)?;
         let (stop, stopped) = oneshot::channel();
-        let event_loop = EventLoop::new(state, clock, store, net, standing.clone(), files);
+        let event_loop = EventLoop::new(state, clock, store, net, nearby, standing.clone(), files);
         let admin_file = dir.admin();
         let serving = admin.clone();
         let task = tokio::spawn(async move {

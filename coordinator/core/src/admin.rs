@@ -20,6 +20,7 @@ use lanchat_proto::signed::{Signed, SignedError};
 use lanchat_proto::time::{Now, Wall};
 use lanchat_proto::wire::Endpoint;
 use lanchat_proto::wire::coordinator::{Announcement, PasswordProof, Presence, Refusal};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A command of the admin.
@@ -85,6 +86,11 @@ pub enum AdminCommand {
     },
     /// Counters.
     Stats,
+    /// The logins of these users; who has no account is left out.
+    Names {
+        /// Whose.
+        users: Vec<UserId>,
+    },
 }
 
 /// Why a command was not carried out.
@@ -233,6 +239,8 @@ pub enum AdminResult {
     Salt(SecretSalt),
     /// Counters.
     Stats(Stats),
+    /// Logins.
+    Names(BTreeMap<UserId, UserName>),
     /// An announcement has this number.
     Announced(u64),
     /// Done; so many sessions were closed.
@@ -249,6 +257,9 @@ impl CoordinatorState {
             AdminCommand::Users => Ok(Step::admin(request, Ok(AdminResult::Users(self.users())))),
             AdminCommand::Online => Ok(Step::admin(request, Ok(AdminResult::Online(self.online())))),
             AdminCommand::Stats => Ok(Step::admin(request, Ok(AdminResult::Stats(self.stats())))),
+            AdminCommand::Names { users } => {
+                Ok(Step::admin(request, Ok(AdminResult::Names(self.names(&users)))))
+            }
             AdminCommand::Invite { uses, lifetime } => self.make_invite(request, uses, lifetime, now.wall),
             AdminCommand::RotateInvite => {
                 let (code, changes) = self.rotate_invite();
@@ -322,6 +333,11 @@ impl CoordinatorState {
             .collect();
         online.sort_by(|a, b| (&a.name, a.device).cmp(&(&b.name, b.device)));
         online
+    }
+
+    fn names(&self, users: &[UserId]) -> BTreeMap<UserId, UserName> {
+        let accounts = users.iter().filter_map(|user| self.records.account(user));
+        accounts.map(|account| (account.user, account.name.clone())).collect()
     }
 
     fn stats(&self) -> Stats {

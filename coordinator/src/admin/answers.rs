@@ -1,14 +1,19 @@
 //! JSON of the administration, and how results of the rules become it.
 
 use crate::clock::rfc3339;
+use crate::nearby::Status;
+use crate::server::Info;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lanchat_coordinator_core::{OnlineInfo, Stats, UserInfo};
-use lanchat_net::peer_id_string;
+use lanchat_net::{RelayStats, peer_id_string};
+use lanchat_proto::ids::UserId;
+use lanchat_proto::names::UserName;
 use lanchat_proto::time::Wall;
 use lanchat_proto::wire::coordinator::Presence;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// An error with its status.
 pub(super) fn error(status: StatusCode, error: impl ToString) -> Response {
@@ -86,6 +91,20 @@ pub(super) struct StatsJson {
     pub(super) listen: Vec<String>,
     pub(super) registration: &'static str,
     pub(super) uptime_s: u64,
+    /// `off`, `starting`, `running`, `waiting`.
+    mdns: &'static str,
+    /// What it waits for.
+    mdns_reason: Option<String>,
+    mdns_interfaces: Vec<String>,
+    /// Whether circuits are carried.
+    relay: bool,
+    relay_reservations: usize,
+    relay_circuits: usize,
+    relay_bytes: u64,
+    relay_restarts: u64,
+    introductions: u64,
+    introductions_refused: u64,
+    probes: u64,
     accounts: usize,
     links: usize,
     online: usize,
@@ -102,7 +121,7 @@ pub(super) struct StatsJson {
 
 impl StatsJson {
     /// From the rules' counters and the server's description.
-    pub(super) fn new(stats: Stats, info: &crate::server::Info, uptime_s: u64) -> Self {
+    pub(super) fn new(stats: Stats, info: &Info, relay: &RelayStats, nearby: Status, uptime_s: u64) -> Self {
         Self {
             org: info.org.clone(),
             fingerprint: info.fingerprint.clone(),
@@ -111,6 +130,17 @@ impl StatsJson {
             listen: info.listen.clone(),
             registration: crate::settings::registration_word(info.registration),
             uptime_s,
+            mdns: nearby.state,
+            mdns_reason: nearby.reason,
+            mdns_interfaces: nearby.interfaces,
+            relay: info.relay.is_some(),
+            relay_reservations: relay.reservations,
+            relay_circuits: relay.circuits,
+            relay_bytes: relay.bytes,
+            relay_restarts: relay.restarts,
+            introductions: stats.introductions,
+            introductions_refused: stats.introductions_refused,
+            probes: stats.probes,
             accounts: stats.accounts,
             links: stats.links,
             online: stats.online,
@@ -123,6 +153,56 @@ impl StatsJson {
             frames_out: stats.frames_out,
             bytes_in: stats.bytes_in,
             bytes_out: stats.bytes_out,
+        }
+    }
+}
+
+/// What the relay does.
+#[derive(Serialize)]
+pub(super) struct RelayJson {
+    /// Whether circuits are carried.
+    relay: bool,
+    /// Bytes a second.
+    per_user: Option<u64>,
+    /// Bytes a second.
+    total: Option<u64>,
+    reservations: usize,
+    circuits: usize,
+    /// Since the start.
+    bytes: u64,
+    restarts: u64,
+    /// Most bytes first.
+    users: Vec<RelayUserJson>,
+}
+
+/// What the relay does for one user.
+#[derive(Serialize)]
+struct RelayUserJson {
+    user_id: String,
+    /// `null` for an account that is gone.
+    name: Option<String>,
+    bytes: u64,
+    circuits: usize,
+}
+
+impl RelayJson {
+    /// From the network's figures and the rules' names.
+    pub(super) fn new(stats: &RelayStats, info: &Info, names: &BTreeMap<UserId, UserName>) -> Self {
+        let users = stats.users.iter().map(|row| RelayUserJson {
+            user_id: UserId(row.user).to_string(),
+            name: names.get(&UserId(row.user)).map(ToString::to_string),
+            bytes: row.bytes,
+            circuits: row.circuits,
+        });
+        Self {
+            relay: info.relay.is_some(),
+            per_user: info.relay.map(|terms| terms.per_user),
+            total: info.relay.map(|terms| terms.total),
+            reservations: stats.reservations,
+            circuits: stats.circuits,
+            bytes: stats.bytes,
+            restarts: stats.restarts,
+            users: users.collect(),
         }
     }
 }

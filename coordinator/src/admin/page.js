@@ -1,4 +1,4 @@
-// Shows accounts and who is on. What others wrote is only ever text. The code of the URL is spent at once and
+// Shows accounts, who is on, and what is carried between devices. What others wrote is only ever text. The code of the URL is spent at once and
 // removed from the address bar; the token lives as long as the tab.
 "use strict";
 
@@ -31,12 +31,32 @@ function row(user, devices) {
   return row;
 }
 
+function relayRow(user) {
+  const row = document.createElement("tr");
+  for (const text of [user.name ?? "gone", user.bytes, user.circuits]) {
+    row.appendChild(document.createElement("td")).textContent = text;
+  }
+  return row;
+}
+
+function showRelay(relay, stats) {
+  const mdns = `Announced in the local network: ${stats.mdns}${stats.mdns_reason ? ` (${stats.mdns_reason})` : ""}.`;
+  const budgets = `at most ${relay.per_user} bytes a second for one user, ${relay.total} in total`;
+  const figures = `${relay.circuits} circuits, ${relay.reservations} reservations, ${relay.bytes} bytes, ` +
+    `${relay.restarts} restarts; ${budgets}.`;
+  document.getElementById("relay-line").textContent = `${relay.relay ? figures : "Off."} ${mdns}`;
+  document.getElementById("relay-table").hidden = relay.users.length === 0;
+  document.getElementById("relay-users").replaceChildren(...relay.users.map(relayRow));
+}
+
 async function show(token) {
-  const [users, online, stats] = await Promise.all(["users", "online", "stats"].map((n) => get(`/api/${n}`, token)));
+  const paths = ["users", "online", "stats", "relay"];
+  const [users, online, stats, relay] = await Promise.all(paths.map((name) => get(`/api/${name}`, token)));
   document.getElementById("org").textContent = stats.org;
   line.textContent = `${stats.accounts} accounts, ${stats.online} devices on. Fingerprint ${stats.fingerprint}`;
   const rows = users.map((user) => row(user, online.filter((device) => device.user_id === user.user_id)));
   document.getElementById("users").replaceChildren(...rows);
+  showRelay(relay, stats);
 }
 
 async function run() {

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `GET /`, `/page.js`, `/page.css` | nothing | the page |
 //! | `POST /api/session` | `{code}` | `{token}`, once for a code |
-//! | `GET /api/users`, `/api/online`, `/api/stats` | nothing | lists, counters |
+//! | `GET /api/users`, `/api/online`, `/api/stats`, `/api/relay` | nothing | lists, counters |
 //! | `POST /api/page` | nothing | `{url}` with a fresh code |
 //! | `POST /api/join` | nothing | `{join}` with the standing invite |
 //! | `POST /api/invite` | `{uses?, expires_s?, rotate?}` | `{code, join, uses, expires_at}` |
@@ -14,11 +14,11 @@
 //! | `POST /api/announce` | `{text}` | `{number}` |
 //! | `POST /api/backup` | `{path}` | `{path, bytes}` |
 
-use super::answers::{OnlineJson, StatsJson, UserJson, error};
+use super::answers::{OnlineJson, RelayJson, StatsJson, UserJson, error};
 use super::guard::guard;
 use super::{Admin, AdminRequest, Ask};
 use crate::clock::rfc3339;
-use crate::limits::{ADMIN_TIMEOUT, MAX_ADMIN_BODY};
+use crate::limits::{ADMIN_TIMEOUT, FIGURES_TIME, MAX_ADMIN_BODY};
 use argon2::{Algorithm, Argon2, Params, Version};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
@@ -27,6 +27,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use data_encoding::BASE32_NOPAD;
 use lanchat_coordinator_core::{AdminCommand, AdminError, AdminResult};
+use lanchat_net::{NetError, RelayStats};
+use lanchat_proto::ids::UserId;
 use lanchat_proto::names::{DisplayName, NameError, UserName};
 use lanchat_proto::wire::coordinator::PasswordProof;
 use serde::Deserialize;
@@ -50,6 +52,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/api/users", get(users))
         .route("/api/online", get(online))
         .route("/api/stats", get(stats))
+        .route("/api/relay", get(relay))
         .route("/api/page", post(page))
         .route("/api/join", post(join))
         .route("/api/invite", post(invite))
@@ -139,8 +142,29 @@ async fn stats(State(admin): Shared) -> Answer {
     match ask(&admin, AdminCommand::Stats).await? {
         AdminResult::Stats(stats) => {
             let uptime = admin.clock.now().mono.0.as_secs();
-            Ok(Json(json!(StatsJson::new(stats, &admin.info, uptime))))
+            let relay = relay_stats(&admin).await?;
+            // It looks at the adapters.
+            let nearby = admin.around.nearby.clone();
+            let status = tokio::task::spawn_blocking(move || nearby.status()).await.map_err(internal)?;
+            Ok(Json(json!(StatsJson::new(stats, &admin.info, &relay, status, uptime))))
         }
+        _ => Err(unexpected()),
+    }
+}
+
+async fn relay_stats(admin: &Admin) -> Result<RelayStats, Response> {
+    let stats = timeout(FIGURES_TIME, admin.around.net.relay_stats()).await;
+    stats
+        .map_err(|_| NetError::Busy)
+        .flatten()
+        .map_err(|failed| error(StatusCode::SERVICE_UNAVAILABLE, failed))
+}
+
+async fn relay(State(admin): Shared) -> Answer {
+    let stats = relay_stats(&admin).await?;
+    let users = stats.users.iter().map(|row| UserId(row.user)).collect();
+    match ask(&admin, AdminCommand::Names { users }).await? {
+        AdminResult::Names(names) => Ok(Json(json!(RelayJson::new(&stats, &admin.info, &names)))),
         _ => Err(unexpected()),
     }
 }

@@ -68,6 +68,8 @@ pub(super) enum Command {
     },
     /// Print counters.
     Stats,
+    /// Print what is carried between devices that have no other way to each other.
+    Relay,
     /// Print a fresh address of the administration page; it serves once, within a minute.
     Page,
     /// Print the join link as of now.
@@ -99,6 +101,18 @@ pub(super) struct RunArguments {
     /// Who may register: open, invite or closed; kept in config.toml.
     #[arg(long, value_name = "MODE", value_parser = registration)]
     pub(super) registration: Option<Registration>,
+    /// Carry circuits between devices that have no other way to each other: on or off; kept in config.toml.
+    #[arg(long, value_name = "ON|OFF", value_parser = on_or_off)]
+    pub(super) relay: Option<bool>,
+    /// Bytes a second that are carried for one user, such as 2000000 or 2MB; kept in config.toml.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(super) relay_per_user: Option<u64>,
+    /// Bytes a second that are carried in total, such as 20MB; kept in config.toml.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(super) relay_total: Option<u64>,
+    /// Do not announce the coordinator in the local network, this time.
+    #[arg(long)]
+    pub(super) no_mdns: bool,
     /// Where accounts and presence are kept; this version knows sqlite only.
     #[arg(long, value_name = "URL", default_value = "sqlite", value_parser = ["sqlite"])]
     pub(super) store: String,
@@ -128,6 +142,24 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 
 fn registration(text: &str) -> Result<Registration, String> {
     registration_of(text).ok_or_else(|| "open, invite or closed".into())
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off".into()),
+    }
+}
+
+/// `2000000`, `500kB`, `2MB`, `1GB`; what is too little or too much is found with the other settings.
+fn rate(text: &str) -> Result<u64, String> {
+    let units = [("kB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("", 1)];
+    let found = units.iter().find_map(|(unit, bytes)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(*bytes)
+    });
+    found.ok_or_else(|| "bytes a second, such as 2000000, or with kB, MB or GB, such as 2MB".into())
 }
 
 /// `90s`, `30m`, `12h`, `7d`.
@@ -162,11 +194,15 @@ mod tests {
     }
 
     #[test]
-    fn durations_and_addresses_are_read() {
+    fn durations_rates_and_addresses_are_read() {
         assert_eq!(duration("12h"), Ok(Duration::from_secs(43_200)));
         assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
         for bad in ["", "h", "0s", "5", "-1h", "99999999999999999999d", "400000d"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+        assert_eq!((rate("1500"), rate("500kB"), rate("2MB")), (Ok(1500), Ok(500_000), Ok(2_000_000)));
+        for bad in ["", "MB", "-1", "1.5MB", "2 MB", "99999999999999GB"] {
+            assert!(rate(bad).is_err(), "{bad}");
         }
         assert_eq!(listen_address("/ip4/127.0.0.1/tcp/0"), Ok("127.0.0.1:0".parse().unwrap()));
         assert_eq!(listen_address("[::]:7422"), Ok("[::]:7422".parse().unwrap()));

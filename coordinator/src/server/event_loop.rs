@@ -8,6 +8,7 @@ use crate::admin::{AdminRequest, Ask};
 use crate::clock::Clock;
 use crate::error::ServerError;
 use crate::limits::{EVENTS_IN_TURN, MAX_READS, STOP_TIME};
+use crate::nearby::Nearby;
 use crate::store::{Answer, Command, Files, Store};
 use lanchat_coordinator_core::{
     AdminCommand, AdminError, AdminResult, CoordinatorState, DialId, Input, LinkId, Output,
@@ -29,6 +30,7 @@ pub(super) struct EventLoop {
     clock: Clock,
     store: Store,
     net: NetHandle,
+    nearby: Nearby,
     links: BTreeMap<LinkId, Link>,
     replies: BTreeMap<u64, Reply>,
     next_request: u64,
@@ -44,6 +46,7 @@ impl EventLoop {
         clock: Clock,
         store: Store,
         net: NetHandle,
+        nearby: Nearby,
         standing: StandingInvite,
         files: Files,
     ) -> Self {
@@ -52,6 +55,7 @@ impl EventLoop {
             clock,
             store,
             net,
+            nearby,
             links: BTreeMap::new(),
             replies: BTreeMap::new(),
             next_request: 0,
@@ -110,7 +114,7 @@ impl EventLoop {
     ) -> Result<(), ServerError> {
         self.state.handle_input(Input::Stop, self.clock.now());
         self.carry_out();
-        let net = self.net.clone();
+        let (net, nearby) = (self.net.clone(), self.nearby.clone());
         let last = async {
             while !self.state.is_idle() && self.broken.is_none() {
                 let Some(answer) = answers.recv().await else { break };
@@ -118,7 +122,7 @@ impl EventLoop {
                 self.carry_out();
             }
         };
-        let (finished, ()) = tokio::join!(timeout(STOP_TIME, last), net.shutdown());
+        let (finished, (), ()) = tokio::join!(timeout(STOP_TIME, last), net.shutdown(), nearby.stop());
         if finished.is_err() {
             tracing::warn!("The last times of users were not written in time");
         }

@@ -17,7 +17,7 @@ fn ready(child: &mut Child) -> serde_json::Value {
     serde_json::from_str(&line).unwrap()
 }
 
-const ADDRESSES: &[&str] = &["--listen", "/ip4/127.0.0.1/tcp/0", "--admin", "127.0.0.1:0"];
+const ADDRESSES: &[&str] = &["--listen", "/ip4/127.0.0.1/tcp/0", "--admin", "127.0.0.1:0", "--no-mdns"];
 
 #[cfg(unix)]
 #[test]

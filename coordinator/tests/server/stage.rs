@@ -28,6 +28,7 @@ pub(crate) fn config(dir: &Path) -> Config {
     config.admin = Some("127.0.0.1:0".parse().unwrap());
     config.registration = Some(Registration::Invite);
     config.org = Some("Büro".into());
+    config.mdns = false;
     config
 }
 
