@@ -3,7 +3,7 @@
 //! Keeps true: a change is applied whole and in order; an entry that does not follow its log's end is refused, as the
 //! real store's keys refuse it. Written apart from the real store on purpose: it is the second opinion on it.
 
-use lanchat_node_core::boot::{KnownDevice, Stored, StoredLog};
+use lanchat_node_core::boot::{KnownDevice, Stored, StoredLog, StoredRoot};
 use lanchat_node_core::output::{Change, StoredEntry};
 use lanchat_proto::certificate::{Certificate, DeviceChain, ListAnchor, Revocation};
 use lanchat_proto::entry::{Descriptor, EntryKind, LogEnd, TextBody, WireEntry};
@@ -76,6 +76,7 @@ pub struct Disk {
     profiles: BTreeMap<UserId, Profile>,
     directory: DirectoryMark,
     devices: BTreeMap<DeviceId, KnownDevice>,
+    roots: BTreeMap<UserId, StoredRoot>,
     clock_offset: i64,
     last_stamp: Hlc,
     arrival: u64,
@@ -97,6 +98,7 @@ impl Disk {
             profiles: BTreeMap::new(),
             directory: DirectoryMark::default(),
             devices: BTreeMap::new(),
+            roots: BTreeMap::new(),
             clock_offset: 0,
             last_stamp: Hlc::default(),
             arrival: 0,
@@ -120,6 +122,7 @@ impl Disk {
             profiles: self.profiles.values().cloned().collect(),
             directory: self.directory,
             devices: self.devices.values().cloned().collect(),
+            roots: self.roots.values().copied().collect(),
             revocations: self.revocations.clone(),
             clock_offset: self.clock_offset,
             last_stamp: self.last_stamp,
@@ -160,6 +163,9 @@ impl Disk {
             }
             Change::Device(device) => {
                 self.devices.insert(device.device, device.clone());
+            }
+            Change::Root(root) => {
+                self.roots.insert(root.user, *root);
             }
             Change::Profiles { fresh, profiles, mark } => {
                 if *fresh {

@@ -76,6 +76,7 @@ pub fn change(change: &Change) -> String {
         Change::Branch { log: id, from } => format!("branch {} from {from}", log(id)),
         Change::Freeze { log: id } => format!("freeze {}", log(id)),
         Change::Device(known) => format!("device {} {:?}", known.device.short(), known.trust),
+        Change::Root(root) => format!("root of {}: {}", root.user.short(), root.root.short()),
         Change::Profiles { profiles, fresh, .. } => format!("{} profiles fresh={fresh}", profiles.len()),
         Change::Revocation { number, .. } => format!("revocation {number}"),
         Change::Own { .. } => "own certificate".to_owned(),
