@@ -8,6 +8,7 @@ pub mod boot;
 mod clock;
 mod directory;
 mod duplicates;
+pub mod fetch;
 mod fork;
 pub mod input;
 pub mod limits;

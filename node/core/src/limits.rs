@@ -102,6 +102,21 @@ pub const MAX_UNACKNOWLEDGED: usize = 64;
 /// Epochs that one run may open because peers say that this copy is old. Further claims are ignored.
 pub const MAX_NEW_EPOCHS: u32 = 8;
 
+/// Most that may be on its way from one holder of content by a direct link, in bytes.
+pub const CREDIT_DIRECT: u64 = 4 * 1024 * 1024;
+/// The same through the coordinator.
+pub const CREDIT_RELAYED: u64 = 1024 * 1024;
+/// What may be on its way before the rate of a direct link is known, in bytes.
+pub const CREDIT_FIRST: u64 = 256 * 1024;
+/// Least that may be on its way, in bytes, however slow the link.
+pub const CREDIT_LEAST: u64 = 64 * 1024;
+/// Time that the credit may keep a link busy, beyond the round trip: so long does other traffic wait behind content.
+pub const CREDIT_QUEUE: Duration = Duration::from_millis(20);
+/// Bytes of the smallest piece, but for the end of a unit.
+pub const PIECE_LEAST: u64 = 16 * 1024;
+/// Time over which a rate is measured.
+pub const RATE_WINDOW: Duration = Duration::from_millis(50);
+
 /// Difference of the clock's correction worth storing, in milliseconds.
 pub const OFFSET_STEP: u64 = 1000;
 /// Difference between the steps of wall and monotonic clock, in milliseconds, beyond which the wall clock was set.

@@ -1,0 +1,217 @@
+use super::*;
+use lanchat_proto::blob::UnitHasher;
+use lanchat_proto::codec::{Blob, BoundedVec};
+use lanchat_proto::limits::MIN_UNIT;
+use std::time::Duration;
+
+const UNIT: usize = MIN_UNIT as usize;
+const A: SourceId = SourceId(1);
+const B: SourceId = SourceId(2);
+
+/// Content, its list, and the bytes that arrived here.
+struct Scene {
+    bytes: Vec<u8>,
+    list: UnitList,
+    fetch: Fetch,
+    got: Vec<u8>,
+    hashers: BTreeMap<u32, UnitHasher>,
+    now: Mono,
+    most_in_flight: u64,
+}
+
+impl Scene {
+    fn new(len: usize) -> Self {
+        let bytes: Vec<u8> = (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        let units = Units::of(len as u64).unwrap();
+        let values = (0..units.count())
+            .map(|unit| {
+                let (start, len) = units.range(unit).unwrap();
+                let mut hasher = UnitHasher::new(&units, unit).unwrap();
+                hasher.update(&bytes[usize::try_from(start).unwrap()..usize::try_from(start + len).unwrap()]);
+                hasher.finish()
+            })
+            .collect();
+        let (list, hash) = UnitList::hashed(units, values).unwrap();
+        let fetch = Fetch::new(hash, len as u64, None).unwrap();
+        let (got, hashers, now) = (vec![0; len], BTreeMap::new(), Mono(Duration::from_secs(5)));
+        Self { bytes, list, fetch, got, hashers, now, most_in_flight: 0 }
+    }
+
+    fn source(&mut self, id: SourceId, units: &[u8]) {
+        self.fetch.source_came(id, false);
+        let have = BlobHave { size: self.bytes.len() as u64, units: Blob::new(units.to_vec()).unwrap() };
+        self.fetch.have(id, &have).unwrap();
+    }
+
+    /// The holder's side: answers what is asked. Returns `false` when nothing is.
+    fn turn(&mut self) -> bool {
+        let mut asks = Vec::new();
+        while let Some(ask) = self.fetch.poll_ask(self.now) {
+            asks.push(ask);
+        }
+        let in_flight = self.fetch.sources.values().map(|source| source.in_flight).sum::<u64>();
+        self.most_in_flight = self.most_in_flight.max(in_flight);
+        let any = !asks.is_empty();
+        for (id, ask) in asks {
+            self.now = self.now.plus(Duration::from_millis(1));
+            match ask {
+                Ask::Values(ask) => {
+                    let first = ask.first as usize;
+                    let values = &self.list.values()[first..first + ask.count as usize];
+                    let values = BoundedVec::new(values.to_vec()).unwrap();
+                    self.fetch.values(id, &BlobValues { first: ask.first, values }).unwrap();
+                }
+                Ask::Piece(ask) => self.deliver(id, ask).unwrap(),
+            }
+        }
+        any
+    }
+
+    fn deliver(&mut self, id: SourceId, ask: BlobAsk) -> Result<(), SourceError> {
+        let placed = self.fetch.piece(id, ask.unit, ask.offset, ask.len as usize, self.now)?;
+        let at = usize::try_from(placed.at).unwrap();
+        let part = &self.bytes[at..at + ask.len as usize];
+        self.got[at..at + part.len()].copy_from_slice(part);
+        let units = self.fetch.units();
+        if placed.first {
+            self.hashers.insert(placed.unit, UnitHasher::new(&units, placed.unit).unwrap());
+        }
+        let hasher = self.hashers.get_mut(&placed.unit).unwrap();
+        hasher.update(part);
+        let outcome = placed.last.then(|| self.list.verify(placed.unit, hasher));
+        self.fetch.written(id, u64::from(ask.len));
+        outcome.map_or(Ok(()), |outcome| self.fetch.hashed(placed.unit, outcome))
+    }
+}
+
+#[test]
+fn everything_arrives_from_one_holder_whatever_the_size() {
+    for len in [0, 1, 1000, UNIT - 1, UNIT, UNIT + 1, 5 * UNIT + 77] {
+        let mut scene = Scene::new(len);
+        scene.source(A, &[]);
+        while scene.turn() {}
+        assert!(scene.fetch.is_complete(), "{len}");
+        assert_eq!(scene.fetch.done_bytes(), len as u64);
+        assert_eq!(scene.got, scene.bytes);
+        assert!(scene.most_in_flight <= crate::limits::CREDIT_DIRECT);
+    }
+}
+
+#[test]
+fn two_holders_of_different_parts_make_the_whole_and_nothing_is_asked_twice() {
+    let mut scene = Scene::new(4 * UNIT + 9);
+    scene.source(A, &[0b0_1011]);
+    scene.source(B, &[0b1_0110]);
+    let mut asked = BTreeMap::new();
+    loop {
+        let Some((id, ask)) = scene.fetch.poll_ask(scene.now) else { break };
+        match ask {
+            Ask::Values(_) => {
+                let values = BoundedVec::new(scene.list.values().to_vec()).unwrap();
+                scene.fetch.values(id, &BlobValues { first: 0, values }).unwrap();
+            }
+            Ask::Piece(ask) => {
+                assert_eq!(asked.insert((ask.unit, ask.offset), id), None);
+                scene.deliver(id, ask).unwrap();
+            }
+        }
+    }
+    assert!(scene.fetch.is_complete());
+    assert_eq!(scene.got, scene.bytes);
+}
+
+#[test]
+fn after_an_interruption_only_what_is_missing_is_asked_for_again() {
+    let mut scene = Scene::new(6 * UNIT);
+    scene.source(A, &[]);
+    for _ in 0..12 {
+        scene.turn();
+    }
+    let had = scene.fetch.done().clone();
+    assert!(!had.is_empty() && had.len() < 6);
+    let asked_and_lost = scene.fetch.poll_ask(scene.now);
+    assert!(asked_and_lost.is_some());
+    scene.fetch.source_gone(A);
+    let kept = UnitSet::from_bytes(6, had.to_bytes()).unwrap();
+    let hash = scene.fetch.hash;
+    scene.fetch = Fetch::new(hash, 6 * MIN_UNIT, Some(kept)).unwrap();
+    scene.fetch.know_values(scene.list.values().to_vec()).unwrap();
+    scene.source(B, &[]);
+    let mut asked = Vec::new();
+    while let Some((id, Ask::Piece(ask))) = scene.fetch.poll_ask(scene.now) {
+        asked.push(ask.unit);
+        scene.deliver(id, ask).unwrap();
+    }
+    assert!(scene.fetch.is_complete());
+    assert!(asked.iter().all(|unit| !had.has(*unit)));
+}
+
+#[test]
+fn a_holder_that_sends_what_was_not_asked_or_is_not_the_content_is_found_out() {
+    let mut scene = Scene::new(2 * UNIT);
+    scene.source(A, &[]);
+    assert!(scene.turn(), "the list");
+    let (id, Ask::Piece(ask)) = scene.fetch.poll_ask(scene.now).unwrap() else { panic!() };
+    let wrong = scene.fetch.clone().piece(id, ask.unit, ask.offset + 1, ask.len as usize, scene.now);
+    assert_eq!(wrong, Err(SourceError::Unasked));
+    scene.bytes[7] ^= 1;
+    scene.deliver(id, ask).unwrap();
+    let mut found = None;
+    while let Some((id, Ask::Piece(ask))) = scene.fetch.poll_ask(scene.now) {
+        if let Err(error) = scene.deliver(id, ask) {
+            found = Some(error);
+            break;
+        }
+    }
+    assert_eq!(found, Some(SourceError::Content(BlobError::Damaged(0))));
+    scene.fetch.source_gone(A);
+    scene.bytes[7] ^= 1;
+    scene.source(B, &[]);
+    while scene.turn() {}
+    assert!(scene.fetch.is_complete());
+    assert_eq!(scene.got, scene.bytes);
+}
+
+#[test]
+fn lies_about_size_units_and_values_end_the_source() {
+    let mut scene = Scene::new(3 * UNIT);
+    scene.fetch.source_came(A, false);
+    let have = |size, units: &[u8]| BlobHave { size, units: Blob::new(units.to_vec()).unwrap() };
+    assert_eq!(scene.fetch.have(A, &have(5, &[])), Err(SourceError::Size(5)));
+    assert_eq!(scene.fetch.have(A, &have(3 * MIN_UNIT, &[0xff])), Err(SourceError::Units));
+    assert_eq!(scene.fetch.have(A, &have(3 * MIN_UNIT, &[1, 2])), Err(SourceError::Units));
+    scene.fetch.have(A, &have(3 * MIN_UNIT, &[])).unwrap();
+    let values =
+        |values: &[[u8; 32]]| BlobValues { first: 0, values: BoundedVec::new(values.to_vec()).unwrap() };
+    assert_eq!(scene.fetch.values(A, &values(scene.list.values())), Err(SourceError::Unasked));
+    assert!(matches!(scene.fetch.poll_ask(scene.now), Some((A, Ask::Values(_)))));
+    let mut false_list = scene.list.values().to_vec();
+    false_list.swap(0, 2);
+    assert_eq!(scene.fetch.values(A, &values(&false_list)), Err(BlobError::List.into()));
+    scene.fetch.source_gone(A);
+    scene.source(B, &[]);
+    while scene.turn() {}
+    assert!(scene.fetch.is_complete());
+}
+
+#[test]
+fn a_source_that_drains_gives_what_it_was_asked_and_no_more() {
+    let mut scene = Scene::new(3 * UNIT);
+    scene.source(A, &[]);
+    scene.turn();
+    let mut asks = Vec::new();
+    while let Some((id, Ask::Piece(ask))) = scene.fetch.poll_ask(scene.now) {
+        asks.push((id, ask));
+    }
+    scene.fetch.drain(A);
+    assert!(!scene.fetch.is_drained(A));
+    scene.source(B, &[]);
+    for (id, ask) in asks {
+        scene.deliver(id, ask).unwrap();
+    }
+    assert!(scene.fetch.is_drained(A));
+    scene.fetch.source_gone(A);
+    while scene.turn() {}
+    assert!(scene.fetch.is_complete());
+    assert_eq!(scene.got, scene.bytes);
+}
