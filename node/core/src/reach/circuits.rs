@@ -22,7 +22,10 @@ impl NodeState {
     /// The coordinator carries circuits: a place is reserved there, and whoever has no link gets one through it.
     pub(crate) fn relay_offered(&mut self, terms: RelayTerms) {
         let Some((relay, endpoint)) = self.session.relay_address() else { return };
-        self.session.relay = RelayState::Reserving;
+        // Told again after a failure of the relay, which a reservation may have outlived.
+        if self.session.relay == RelayState::None {
+            self.session.relay = RelayState::Reserving;
+        }
         self.session.terms = Some(terms);
         self.out.push_back(Output::Reserve { relay, endpoint });
         let known = self.peers.devices.keys().chain(self.reach.announced.keys());
