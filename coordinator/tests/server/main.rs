@@ -9,4 +9,6 @@ mod files;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod reach;
+#[cfg(test)]
 mod stage;

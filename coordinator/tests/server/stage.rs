@@ -1,7 +1,9 @@
 //! The stage: coordinators in temporary directories, clients, the command line.
 
 use lanchat_coordinator::{Config, Registration, Server};
-use lanchat_net::{Channel, DialId, DialTarget, Link, Net, NetConfig, NetEvent, NetHandle};
+use lanchat_net::{
+    Channel, DialId, DialTarget, Link, Net, NetConfig, NetEvent, NetHandle, Opened, RelayRole,
+};
 use lanchat_proto::certificate::Certificate;
 use lanchat_proto::codec::{BoundedVec, Text};
 use lanchat_proto::frame::{Frame, Kind};
@@ -53,10 +55,12 @@ pub(crate) async fn json(dir: &Path, arguments: &[&str]) -> serde_json::Value {
 }
 
 pub(crate) struct Client {
-    net: NetHandle,
+    pub(crate) net: NetHandle,
     events: mpsc::Receiver<NetEvent>,
     link: Option<Link>,
     inbox: Vec<Frame>,
+    /// What happened beside the link to the coordinator.
+    aside: Vec<NetEvent>,
     pub(crate) key: SecretKey,
     pub(crate) certificate: Option<Certificate>,
     pub(crate) realm: RealmId,
@@ -68,12 +72,15 @@ impl Client {
     /// Connects by the coordinator's join link.
     pub(crate) async fn connect(server: &Server, seed: u8) -> Self {
         let key = SecretKey::from_seed(&[seed; 32]);
-        let (net, events) = Net::start(NetConfig::new(key.clone(), Vec::new())).unwrap();
+        let mut config = NetConfig::new(key.clone(), vec![Channel::Link]);
+        config.relay = RelayRole::Client;
+        let (net, events) = Net::start(config).unwrap();
         let mut client = Self {
             net,
             events,
             link: None,
             inbox: Vec::new(),
+            aside: Vec::new(),
             key,
             certificate: None,
             realm: RealmId::OPEN,
@@ -89,6 +96,7 @@ impl Client {
         self.realm = join.realm;
         self.invite = join.invite.unwrap_or_default();
         self.closed = false;
+        self.aside.clear();
         let endpoints = join.addresses.iter().map(|a| Endpoint::new(a.parse().unwrap())).collect();
         let target = DialTarget {
             device: Some(join.coordinator),
@@ -117,12 +125,67 @@ impl Client {
 
     /// Waits for the next event; `false` when the link is gone.
     async fn step(&mut self) -> bool {
+        let own = self.link.as_ref().map(Link::id);
         match timeout(DEADLINE, self.events.recv()).await.expect("in time").expect("net") {
-            NetEvent::Frame { frame, .. } => self.inbox.push(frame),
-            NetEvent::Closed { .. } => self.closed = true,
-            _ => {}
+            NetEvent::Frame { link, frame } if Some(link) == own => self.inbox.push(frame),
+            NetEvent::Closed { link, .. } if Some(link) == own => self.closed = true,
+            other => self.aside.push(other),
         }
         !self.closed
+    }
+
+    /// Waits for something that happens beside the link to the coordinator.
+    pub(crate) async fn notice<T>(&mut self, wanted: impl Fn(&NetEvent) -> Option<T>) -> T {
+        loop {
+            if let Some(at) = self.aside.iter().position(|event| wanted(event).is_some()) {
+                return wanted(&self.aside.remove(at)).unwrap();
+            }
+            assert!(self.step().await, "closed while waiting");
+        }
+    }
+
+    /// Waits for a link with another device.
+    pub(crate) async fn opened(&mut self) -> Opened {
+        self.notice(|event| match event {
+            NetEvent::Opened(opened) => Some(opened.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits for a circuit that fails.
+    pub(crate) async fn dial_failed(&mut self) {
+        self.notice(|event| matches!(event, NetEvent::DialFailed(_)).then_some(())).await;
+    }
+
+    /// Waits for the end of a link with another device.
+    pub(crate) async fn link_closed(&mut self, link: &Link) {
+        let id = link.id();
+        self.notice(|event| matches!(event, NetEvent::Closed { link, .. } if *link == id).then_some(()))
+            .await;
+    }
+
+    /// Asks the coordinator to pass on circuits; whether it does.
+    pub(crate) async fn reserve(&mut self, server: &Server) -> bool {
+        let relay = server.info().device;
+        self.net.reserve(relay, server.info().endpoints[0]);
+        self.notice(|event| match event {
+            NetEvent::Reserved { relay: by } if *by == relay => Some(true),
+            NetEvent::ReservationLost { .. } => Some(false),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Dials another device through the coordinator.
+    pub(crate) fn dial_through(&self, server: &Server, other: &Self) {
+        let target = DialTarget {
+            device: Some(other.key.public()),
+            endpoints: vec![server.info().endpoints[0]],
+            channel: Channel::Link,
+            via: Some(server.info().device),
+        };
+        self.net.dial(DialId(2), target).unwrap();
     }
 
     /// Waits for a frame of this kind.
