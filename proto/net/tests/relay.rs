@@ -124,7 +124,7 @@ async fn relayed(a: &mut Device, b: &mut Device, relay: &Relay) -> (Link, Link) 
 #[tokio::test]
 async fn a_circuit_is_a_link_and_a_direct_one_can_be_had_beside_it() {
     let relay = Relay::new(RelayLimits::default()).await;
-    let (mut a, _to_relay) = member(1, &relay).await;
+    let (mut a, to_relay) = member(1, &relay).await;
     let (mut b, _to_relay) = member(2, &relay).await;
     circuit(&a.net, 1, b.id(), &relay);
     let (at_a, at_b) = (a.opened().await, b.opened().await);
@@ -146,6 +146,9 @@ async fn a_circuit_is_a_link_and_a_direct_one_can_be_had_beside_it() {
     assert!(of(&a).bytes >= 250_000 && of(&a).circuits == 1, "{stats:?}");
     assert!((2500..250_000).contains(&of(&b).bytes) && of(&b).circuits == 0, "{stats:?}");
     assert_eq!(stats.bytes, of(&a).bytes + of(&b).bytes);
+    to_relay.send(frame(0, 100_000)).unwrap();
+    a.frame().await;
+    assert_eq!(relay.net.relay_stats().await.unwrap().bytes, stats.bytes, "only circuits are counted");
 
     a.dial(2, Some(b.id()), vec![b.at]);
     let direct = a.opened().await;
