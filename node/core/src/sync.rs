@@ -56,7 +56,6 @@ pub(crate) struct Due {
 /// What a link knows of its other end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LinkSync {
-    begun: bool,
     /// Their digests are complete: a log of which nothing is known is one that they have nothing of.
     compared: bool,
     listed: BTreeSet<ConversationId>,
@@ -189,13 +188,9 @@ impl NodeState {
         direct.id(&self.me.realm).map(|id| (id, direct)).into_iter().collect()
     }
 
-    /// A link carries messages from now on: tells what is held here.
+    /// A link carries messages from now on, perhaps again, after another did for a while: tells what is held here.
     pub(crate) fn begin_sync(&mut self, id: LinkId) {
         let Some(peer) = self.user_of_link(id) else { return };
-        match self.links.get_mut(id) {
-            Some(link) if !link.sync.begun => link.sync.begun = true,
-            Some(_) | None => return,
-        }
         let mut list = Vec::new();
         let mut bytes = 0;
         // A barred device only learns that it may send what it wrote.
@@ -222,7 +217,6 @@ impl NodeState {
     pub(crate) fn compare_again(&mut self, device: &DeviceId) {
         let Some(id) = self.peers.link_of(device) else { return };
         if let Some(link) = self.links.get_mut(id) {
-            link.sync.begun = false;
             link.sync.cursors.clear();
         }
         self.begin_sync(id);

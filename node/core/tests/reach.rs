@@ -95,6 +95,26 @@ fn a_direct_way_that_falls_silent_is_replaced_within_fifteen_seconds_and_comes_b
 }
 
 #[test]
+fn what_is_said_while_the_messages_change_links_and_back_arrives() {
+    for moment in 0..12 {
+        let (mut stage, alice, bob) = office();
+        open(&mut stage, [alice, bob]);
+        stage.seconds(5);
+        stage.cut(alice, bob);
+        while stage.open_links(alice, bob) < 2 {
+            stage.run(stage::TICK);
+        }
+        stage.heal();
+        stage.run(stage::TICK * moment);
+        stage.says(alice, bob, "which way?");
+        stage.seconds(30);
+        assert_eq!(stage.texts(bob, alice, bob), ["which way?"], "said after {moment} ms");
+        assert!(both(&stage, alice, bob, Route::Direct));
+        assert_eq!(stage.open_links(alice, bob), 1);
+    }
+}
+
+#[test]
 fn a_break_of_five_seconds_changes_nothing() {
     let (mut stage, alice, bob) = office();
     open(&mut stage, [alice, bob]);
