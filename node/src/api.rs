@@ -19,6 +19,7 @@ pub mod openapi;
 mod peer_id;
 mod people;
 pub mod routes;
+mod safety;
 mod secrets;
 mod session;
 mod settings;

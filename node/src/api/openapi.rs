@@ -1,6 +1,6 @@
 //! The OpenAPI document, generated from the routes' own types. A test compares it with the table of routes.
 
-use crate::api::{account, assets, events, messages, people, session, settings};
+use crate::api::{account, assets, events, messages, people, safety, session, settings};
 use axum::Json;
 use utoipa::OpenApi;
 
@@ -22,6 +22,9 @@ use utoipa::OpenApi;
         people::status,
         people::users,
         people::avatar,
+        safety::show,
+        safety::confirm,
+        safety::forget,
         people::profile,
         people::set_profile,
         people::set_avatar,

@@ -2,7 +2,7 @@
 //! what body it takes.
 
 use crate::api::limits::{BODY, BODY_AVATAR, BODY_TEXT};
-use crate::api::{Api, account, assets, events, guard, messages, openapi, people, session, settings};
+use crate::api::{Api, account, assets, events, guard, messages, openapi, people, safety, session, settings};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
@@ -75,6 +75,9 @@ routes! {
     GET "/api/v1/status" Bearer Body::None => people::status;
     GET "/api/v1/users" Bearer Body::None => people::users;
     GET "/api/v1/users/{user}/avatar" BearerOrTicket Body::None => people::avatar;
+    GET "/api/v1/users/{user}/safety" Bearer Body::None => safety::show;
+    PUT "/api/v1/users/{user}/safety" Bearer Body::Json(BODY) => safety::confirm;
+    DELETE "/api/v1/users/{user}/safety" Bearer Body::None => safety::forget;
     GET "/api/v1/profile" Bearer Body::None => people::profile;
     PUT "/api/v1/profile" Bearer Body::Json(BODY) => people::set_profile;
     PUT "/api/v1/profile/avatar" Bearer Body::Image(BODY_AVATAR) => people::set_avatar;

@@ -58,6 +58,8 @@ pub(super) enum Command {
         /// Part of a name or department, or @user_id.
         query: Option<String>,
     },
+    /// Show the safety code of the pair, to be compared with the other person.
+    Verify(VerifyArgs),
     /// Show or set the own profile.
     Profile(ProfileArgs),
     /// The starred people.
@@ -162,6 +164,18 @@ pub(super) struct EnrolArgs {
     /// Accept that the coordinator's key changed.
     #[arg(long)]
     pub(super) trust_new_key: bool,
+}
+
+#[derive(Args)]
+pub(super) struct VerifyArgs {
+    /// User name or @user_id.
+    pub(super) user: String,
+    /// The other person sees the same code: mark it as compared.
+    #[arg(long)]
+    pub(super) confirm: bool,
+    /// Take the mark back.
+    #[arg(long, conflicts_with = "confirm")]
+    pub(super) revoke: bool,
 }
 
 #[derive(Args)]

@@ -6,6 +6,7 @@ mod people;
 mod settings;
 pub(super) mod start;
 mod stdin;
+mod verify;
 mod watch;
 
 use crate::cli::args::{Command, DevicesCommand};
@@ -29,6 +30,7 @@ pub(super) fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Passwd(args) => account::passwd(&client, out, &args),
         Command::Status => people::status(&client, out),
         Command::Users { query } => people::users(&client, out, query),
+        Command::Verify(args) => verify::verify(&client, out, &args),
         Command::Profile(args) => people::profile(&client, out, &args),
         Command::Contacts(command) => people::contacts(&client, out, &command),
         Command::Send(args) => messages::send(&client, out, &args),

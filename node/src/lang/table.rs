@@ -63,6 +63,10 @@ messages! {
     SettingChanged: "{key} = {value}", "设置 {key} = {value}";
     Endorsed: "the device {device} is endorsed", "已认可设备 {device}";
     Accepted: "the device {device} is accepted", "已接受设备 {device}";
+    SafetyCompare: "Ask {user} in person, or on the phone, to read out the code that `lanchat verify` shows there. If it is the same: lanchat verify {user} --confirm", "请当面或通过电话，请 {user} 念出对方 `lanchat verify` 显示的安全码。若完全一致，请运行：lanchat verify {user} --confirm";
+    SafetyVerified: "{user} is verified", "{user} 已通过验证";
+    SafetyDoubted: "the code is marked, but {user} has a device that nobody vouches for: see `lanchat devices list`", "安全码已标记，但 {user} 有一台未获认可的设备：请查看 `lanchat devices list`";
+    SafetyRevoked: "{user} is not verified any more", "{user} 不再是已验证状态";
     ColName: "NAME", "用户名";
     ColDisplayName: "DISPLAYED", "显示名称";
     ColDepartment: "DEPARTMENT", "部门";
@@ -70,6 +74,7 @@ messages! {
     ColRoute: "ROUTE", "路径";
     ColAddress: "ADDRESS", "地址";
     ColLastSeen: "LAST SEEN", "上次在线";
+    ColVerified: "VERIFIED", "已验证";
     ColDevice: "DEVICE", "设备";
     ColEndorsed: "ENDORSED", "已认可";
     ColSetting: "SETTING", "设置";

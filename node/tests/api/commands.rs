@@ -69,6 +69,15 @@ async fn exit_codes_are_those_of_the_contract() {
         (0, vec!["config", "set", "mdns", "false"], ""),
         (1, vec!["config", "set", "mdns", "perhaps"], ""),
         (1, vec!["config", "get", "colour"], ""),
+        (0, vec!["verify", "bob"], ""),
+        (0, vec!["verify", "bob", "--confirm"], ""),
+        (0, vec!["verify", "bob", "--revoke"], ""),
+        (2, vec!["verify", "bob", "--confirm", "--revoke"], ""),
+        (2, vec!["verify"], ""),
+        (1, vec!["verify", "alice"], ""),
+        (1, vec!["verify", "nobody"], ""),
+        (1, vec!["verify", "sam"], ""),
+        (1, vec!["verify", "@03030303030303030303030303030303"], ""),
         (0, vec!["backup", "out.bak", "--passphrase-stdin"], "phrase\n"),
         (0, vec!["help"], ""),
         (0, vec!["--version"], ""),
@@ -97,6 +106,7 @@ async fn json_goes_to_stdout_alone_and_flags_go_anywhere() {
             (vec!["config", "list", "--json"], ""),
             (vec!["profile", "--json", "--note", "x"], ""),
             (vec!["devices", "list", "--json"], ""),
+            (vec!["verify", "bob", "--json"], ""),
         ],
     )
     .await;
@@ -110,6 +120,10 @@ async fn json_goes_to_stdout_alone_and_flags_go_anywhere() {
     assert_eq!(json[4]["mesh_size"], 256);
     assert_eq!(json[5]["name"], "alice");
     assert_eq!(json[6].as_array().unwrap().len(), 1);
+    let code = crate::stage::safety_code().to_string();
+    let safety =
+        serde_json::json!({ "user_id": "02".repeat(16), "name": "bob", "code": code, "verified": false });
+    assert_eq!(json[7], safety);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,6 +135,7 @@ async fn people_read_aligned_columns_in_their_language() {
             (vec!["users"], ""),
             (vec!["users", "--lang", "zh-CN"], ""),
             (vec!["--lang", "zh-CN", "send", "nobody", "x"], ""),
+            (vec!["verify", "bob"], ""),
         ],
     )
     .await;
@@ -131,6 +146,11 @@ async fn people_read_aligned_columns_in_their_language() {
     assert!(chinese.starts_with("用户名") && chinese.contains("在线"), "{chinese}");
     let (_, _, error) = &outputs[2];
     assert!(error.contains("没有用户") && error.contains("nobody"), "{error}");
+    let (_, code, _) = &outputs[3];
+    let digits = crate::stage::safety_code().to_string();
+    let shown: Vec<&str> = code.lines().take(3).flat_map(str::split_whitespace).collect();
+    assert_eq!(shown.join(" "), digits);
+    assert!(code.lines().nth(3).unwrap().contains("--confirm"), "{code}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

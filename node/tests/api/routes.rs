@@ -111,6 +111,21 @@ async fn names_that_mean_nobody_or_several_are_told() {
 }
 
 #[tokio::test]
+async fn only_the_code_that_was_seen_is_marked_as_compared() {
+    let stage = Stage::new().await;
+    let confirm = |code: String| {
+        let body = serde_json::json!({ "code": code }).to_string();
+        stage.request("PUT", "/api/v1/users/bob/safety").body(body)
+    };
+    let shown = stage.request("GET", "/api/v1/users/bob/safety").ask().await.json();
+    let code = shown["code"].as_str().unwrap().to_owned();
+    assert_eq!(confirm(code.replace(' ', "")).ask().await.status, 200);
+    let other = confirm(code.chars().rev().collect()).ask().await;
+    assert_eq!((other.status, other.code().as_str()), (409, "code_changed"));
+    assert_eq!(stage.request("DELETE", "/api/v1/users/bob/safety").ask().await.status, 200);
+}
+
+#[tokio::test]
 async fn bad_texts_and_images_have_their_own_errors() {
     let stage = Stage::new().await;
     let text = |text: &str| {

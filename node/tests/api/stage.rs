@@ -8,6 +8,7 @@ use lanchat::handle::{
 use lanchat_node_core::input::Command;
 use lanchat_node_core::output::{Answer, CommandError, Event, StoredEntry};
 use lanchat_node_core::view::{CoordinatorState, DeviceView, Route, StatusView, UserView};
+use lanchat_proto::certificate::SafetyCode;
 use lanchat_proto::codec::{self, Text};
 use lanchat_proto::entry::{Descriptor, Draft, Entry, EntryKind, LogEnd, TextBody};
 use lanchat_proto::ids::{ConversationId, DeviceId, Epoch, LogId, MessageId, RealmId, UserId};
@@ -72,6 +73,10 @@ pub(crate) fn user(id: UserId, name: &str) -> UserView {
             endorsed: true,
         }],
     }
+}
+
+pub(crate) fn safety_code() -> SafetyCode {
+    SafetyCode::of(&REALM, (ALICE, DeviceId([1; 32])), (BOB, DeviceId([2; 32])))
 }
 
 fn people() -> Vec<UserView> {
@@ -159,6 +164,10 @@ fn carry_out(command: Command, author: &mut Author, events: &Events) -> Result<A
             })
         }
         Command::Nudge { .. } => Err(CommandError::NudgeTooSoon(3)),
+        Command::AskSafetyCode { user } if user == BOB => {
+            Ok(Answer::SafetyCode { code: safety_code(), verified: false })
+        }
+        Command::AskSafetyCode { .. } => Err(CommandError::NoSafetyCode),
         Command::AskAvatar { .. } => Ok(Answer::Avatar(b"\x89PNG\r\n\x1a\nrest".to_vec())),
         Command::Endorse { .. } => Err(CommandError::NotEndorsed),
         _ => Ok(Answer::Done),

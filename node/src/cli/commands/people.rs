@@ -58,6 +58,11 @@ fn people(out: &Out, users: &Value) -> Result<(), Failure> {
             word(out.lang, field(user, "route")),
             field(user, "addr").to_owned(),
             local_time(field(user, "last_seen")),
+            if user.get("verified") == Some(&Value::Bool(true)) {
+                Msg::Yes.text(out.lang).to_owned()
+            } else {
+                String::new()
+            },
         ]
     };
     let rows: Vec<_> = items(users).map(row).collect();
@@ -69,6 +74,7 @@ fn people(out: &Out, users: &Value) -> Result<(), Failure> {
         Msg::ColRoute,
         Msg::ColAddress,
         Msg::ColLastSeen,
+        Msg::ColVerified,
     ];
     out.table(&header, &rows)
 }
