@@ -9,8 +9,9 @@ pub const ENROL_DEADLINE: Duration = Duration::from_secs(60);
 /// How often slow work is done: last-seen times, renewals, forgetting.
 pub const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
-/// Links that are not signed in, over all addresses. A further one is closed at once.
-pub const MAX_STRANGERS: usize = 1024;
+/// Links that are not signed in, over all addresses. A further one is closed at once. More than the network lets strangers
+/// have, so that whoever comes from an address that members came from is heard also during a flood.
+pub const MAX_STRANGERS: usize = 4096;
 /// Links in total. A further one is closed at once.
 pub const MAX_LINKS: usize = 20_000;
 /// Requests that wait for the store, over all links. A link that adds one more is closed.
