@@ -176,7 +176,7 @@ pub enum Command {
     },
     /// Ask somebody to dial this node, to learn whether it can be dialled.
     AskToBeDialled,
-    /// Endorse another device of the own user.
+    /// Endorse another device of the own user; or, for this device, begin a chain of its own where nobody vouches for it.
     Endorse {
         /// Which.
         device: DeviceId,

@@ -109,8 +109,28 @@ impl NodeState {
         }
     }
 
+    /// This device, for which nobody vouches, begins a chain of its own: all older ones of its user are lost. Others
+    /// believe it only when they accept it.
+    fn begin_anew(&mut self) -> Result<(), CommandError> {
+        let own = self.endorsement(self.me.device)?;
+        self.me.chain.push(own).map_err(|_| CommandError::NotEndorsed)?;
+        self.peers.users.entry(self.me.user).or_default().root = Some(self.me.device);
+        self.own_changed();
+        self.sign_in_again();
+        Ok(())
+    }
+
+    fn endorsement(&self, device: DeviceId) -> Result<Signed<Endorsement>, CommandError> {
+        let (realm, user, by, at) = (self.me.realm, self.me.user, self.me.device, self.wall());
+        Signed::sign(&Endorsement { realm, user, device, by, at }, &self.me.key)
+            .map_err(|_| CommandError::NoSuchDevice)
+    }
+
     /// Vouches for another device of the own user: its chain is the own one with one link more.
     pub(crate) fn endorse(&mut self, device: DeviceId) -> Result<(), CommandError> {
+        if device == self.me.device && self.me.chain.is_empty() && self.in_organisation() {
+            return self.begin_anew();
+        }
         let known = self.peers.known(&device).cloned().ok_or(CommandError::NoSuchDevice)?;
         if known.user != self.me.user || device == self.me.device {
             return Err(CommandError::NoSuchDevice);
@@ -118,16 +138,8 @@ impl NodeState {
         if self.me.chain.is_empty() {
             return Err(CommandError::NotEndorsed);
         }
-        let endorsement = Endorsement {
-            realm: self.me.realm,
-            user: self.me.user,
-            device,
-            by: self.me.device,
-            at: self.wall(),
-        };
-        let signed = Signed::sign(&endorsement, &self.me.key).map_err(|_| CommandError::NoSuchDevice)?;
         let mut chain = self.me.chain.clone();
-        chain.push(signed).map_err(|_| CommandError::NotEndorsed)?;
+        chain.push(self.endorsement(device)?).map_err(|_| CommandError::NotEndorsed)?;
         let known = KnownDevice { trust: DeviceTrust::Endorsed, chain: chain.clone(), ..known };
         self.peers.set_known(known.clone(), &self.me.realm);
         if let Some(link) = self.peers.link_of(&device) {

@@ -231,6 +231,26 @@ fn chains_that_begin_anew_are_verified_only_after_they_were_accepted_and_compare
 }
 
 #[test]
+fn whoever_lost_all_devices_begins_a_chain_anew() {
+    let (mut stage, alice, desk) = pair();
+    confirm(&mut stage, alice, desk);
+    stage.crash(desk);
+    let (laptop, _) = newcomer(&mut stage, alice, desk, DeviceChain::empty());
+    let device = stage.pcs[laptop].device();
+    let request = stage.command(laptop, Command::Endorse { device });
+    stage.settle();
+    assert!(matches!(stage.answer(laptop, request), Some(Ok(Answer::Done))));
+    assert_eq!(stage.pcs[laptop].disk.own().unwrap().1.len(), 1);
+    assert!(stage.texts(laptop, alice, desk).is_empty(), "its own word opens nothing");
+    stage.command(alice, Command::AcceptDevice { device });
+    stage.settle();
+    assert_eq!(code(&mut stage, alice, laptop).unwrap().0, code(&mut stage, laptop, alice).unwrap().0);
+    confirm(&mut stage, alice, laptop);
+    assert!(is_verified(&stage, alice, laptop));
+    assert_eq!(stage.texts(laptop, alice, desk), ["old secret"]);
+}
+
+#[test]
 fn a_device_that_was_logged_out_casts_no_doubt() {
     let (mut stage, alice, desk) = pair();
     confirm(&mut stage, alice, desk);

@@ -302,7 +302,7 @@ pub(super) struct BackupArgs {
 pub(super) enum DevicesCommand {
     /// Show them.
     List,
-    /// Vouch for another device of one's own.
+    /// Vouch for another device of one's own; for this one itself: begin anew where all older ones are lost.
     Endorse {
         /// As `devices list` shows it.
         device: String,
