@@ -75,6 +75,14 @@ impl FrameHeader {
         }
         Ok(Self { flags, kind, len })
     }
+
+    /// The header as it goes onto the stream, for whoever writes the payload by itself.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; HEADER_LEN] {
+        let [k0, k1] = self.kind.to_le_bytes();
+        let [l0, l1, l2, l3] = u32::try_from(self.len).unwrap_or(u32::MAX).to_le_bytes();
+        [FRAME_VERSION, self.flags, k0, k1, l0, l1, l2, l3]
+    }
 }
 
 /// A whole frame.
@@ -125,11 +133,9 @@ impl Frame {
     /// Header and payload as they go onto the stream.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let len = u32::try_from(self.payload.len()).unwrap_or(u32::MAX);
+        let header = FrameHeader { flags: 0, kind: self.kind, len: self.payload.len() };
         let mut bytes = Vec::with_capacity(HEADER_LEN + self.payload.len());
-        bytes.extend_from_slice(&[FRAME_VERSION, 0]);
-        bytes.extend_from_slice(&self.kind.to_le_bytes());
-        bytes.extend_from_slice(&len.to_le_bytes());
+        bytes.extend_from_slice(&header.to_bytes());
         bytes.extend_from_slice(&self.payload);
         bytes
     }

@@ -16,6 +16,7 @@ pub mod blob;
 pub mod certificate;
 pub mod codec;
 pub mod entry;
+pub mod file_name;
 pub mod frame;
 pub mod ids;
 pub mod join;

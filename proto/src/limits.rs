@@ -81,6 +81,8 @@ pub const MAX_VALUES: usize = 4096;
 pub const MAX_HELD: usize = MAX_UNITS / 8;
 /// Bytes of a file's name, UTF-8. A longer one is shortened by its sender and invalid from a peer.
 pub const MAX_FILE_NAME: usize = 255;
+/// Bytes of a name under which a received file is saved, UTF-8: so much that every platform takes it, with a number.
+pub const MAX_SAVED_NAME: usize = 200;
 /// Bytes of a file's media type. A longer one is left out by its sender and invalid from a peer.
 pub const MAX_MEDIA_TYPE: usize = 127;
 

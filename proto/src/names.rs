@@ -116,7 +116,8 @@ pub type Note = DisplayText<MAX_NOTE>;
 const INVISIBLE: &[char] =
     &['\u{034f}', '\u{115f}', '\u{1160}', '\u{17b4}', '\u{17b5}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
 
-fn forbidden(c: char) -> bool {
+/// Whether a character hides, reorders or breaks what is around it. The joiner of pictures is none.
+pub(crate) fn is_hidden(c: char) -> bool {
     use GeneralCategory as G;
     let variation =
         matches!(c, '\u{fe00}'..='\u{fe0e}' | '\u{e0100}'..='\u{e01ef}' | '\u{180b}'..='\u{180f}');
@@ -167,7 +168,7 @@ impl<const N: usize> DisplayText<N> {
         let text: String = text.trim().nfc().collect();
         let (mut before, mut rest) = (None, text.chars().peekable());
         while let Some(c) = rest.next() {
-            if forbidden(c) || !in_picture(before, c, rest.peek().copied()) {
+            if is_hidden(c) || !in_picture(before, c, rest.peek().copied()) {
                 return Err(NameError::Character(c));
             }
             before = Some(c);

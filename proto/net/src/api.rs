@@ -2,6 +2,7 @@
 
 use crate::limits::{NetLimits, RelayLimits};
 use crate::link::Link;
+use crate::stream::BlobStream;
 use lanchat_proto::frame::{Frame, FrameError};
 use lanchat_proto::ids::DeviceId;
 use lanchat_proto::signed::SecretKey;
@@ -38,6 +39,8 @@ pub struct NetConfig {
     pub key: SecretKey,
     /// Channels that others may open.
     pub accept: Vec<Channel>,
+    /// Whether nodes may open streams of content on their links, once these are admitted.
+    pub accept_streams: bool,
     /// Bounds.
     pub limits: NetLimits,
     /// What identify says of this program.
@@ -59,10 +62,12 @@ pub enum RelayRole {
 }
 
 impl NetConfig {
-    /// With the usual bounds and name, and no relay.
+    /// With the usual bounds and name, and no relay; who accepts links of nodes takes streams of content too.
     #[must_use]
     pub fn new(key: SecretKey, accept: Vec<Channel>) -> Self {
-        Self { key, accept, limits: NetLimits::default(), agent: AGENT.to_owned(), relay: RelayRole::None }
+        let accept_streams = accept.contains(&Channel::Link);
+        let (limits, agent) = (NetLimits::default(), AGENT.to_owned());
+        Self { key, accept, accept_streams, limits, agent, relay: RelayRole::None }
     }
 }
 
@@ -129,7 +134,7 @@ pub struct DialFailure {
     pub reason: String,
 }
 
-/// What happens. For each link: one `Opened`, any number of `Frame`s, one `Closed`.
+/// What happens. For each link: one `Opened`, any number of `Frame`s and `Stream`s, one `Closed`.
 #[derive(Debug)]
 pub enum NetEvent {
     /// A link is up.
@@ -140,6 +145,13 @@ pub enum NetEvent {
         link: LinkId,
         /// The frame, of a known kind or not.
         frame: Frame,
+    },
+    /// The other end opened a stream of content.
+    Stream {
+        /// On this link.
+        link: LinkId,
+        /// The stream.
+        stream: BlobStream,
     },
     /// A link is down; nothing more comes of it.
     Closed {

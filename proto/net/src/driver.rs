@@ -9,7 +9,7 @@ use crate::gate::{Expired, Gate, Refused};
 use crate::intake::Intake;
 use crate::limits::{CONNECTION_BUFFER, IDLE_TIME, MAX_NEGOTIATING, NetLimits, OUTBOX, SHUTDOWN_TIME};
 use crate::link::pace::Rates;
-use crate::links::{Links, LinksEvent};
+use crate::links::{Accept, Links, LinksEvent};
 use crate::net::Wish;
 use crate::quiet::Quiet;
 use crate::quota::Quota;
@@ -110,7 +110,7 @@ impl Driver {
             links: Links::new(
                 device,
                 events.clone(),
-                config.accept,
+                Accept { channels: config.accept, streams: config.accept_streams },
                 limits.queue_bytes,
                 rates,
                 intake.clone(),

@@ -3,7 +3,8 @@
 //! Keeps true: no libp2p type leaves this crate; one task owns the swarm and awaits nothing but its select; bytes go
 //! from a link's own task straight to the reader of [`NetEvent`]s and never pass through the swarm's task; a stranger
 //! is told nothing and is gone within the hello's deadline; every queue is bounded ([`limits`]).
-//! Goes in: listen, dial, refuse, frames. Goes out: [`NetEvent`]s, for each link `Opened`, `Frame`s, `Closed`, in order.
+//! Goes in: listen, dial, refuse, frames. Goes out: [`NetEvent`]s, for each link `Opened`, `Frame`s and `Stream`s, `Closed`,
+//! in order.
 //! Who belongs is not decided here: the owner reads the hello and calls [`Link::admit`] or [`Link::close`].
 //! The rules of the wire are in `docs/protocol.md#link`.
 
@@ -23,6 +24,7 @@ mod quiet;
 mod quota;
 mod relay;
 mod socket;
+mod stream;
 mod tcp;
 mod transport;
 mod watch;
@@ -39,6 +41,7 @@ pub use discovery::{
 pub use limits::{NetLimits, RelayLimits};
 pub use link::{Close, Link, SendError};
 pub use net::{Net, NetHandle};
+pub use stream::{BlobReader, BlobStream, BlobWriter, StreamError};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -64,6 +64,15 @@ pub const STALL_TIME: Duration = Duration::from_secs(20);
 
 /// Streams that a connection may have at a time; one more from the other side ends the connection.
 pub const MAX_STREAMS: usize = 64;
+/// Streams of content that each end may have open at a time on a link, also such as wait for the reader of events. One more is
+/// refused: the own before it is asked for, the other's when it asks.
+pub const MAX_CONTENT_STREAMS: usize = 16;
+/// Bytes that are read ahead of a stream of content while its frames are small.
+pub const READ_AHEAD: usize = 64 * 1024;
+/// Bytes from which on a frame is not small; behind one of these nothing is read ahead.
+pub const READ_BULK: usize = 16 * 1024;
+/// Bytes of small frames that wait to be written to a stream of content together. Beyond, they are written.
+pub const WRITE_BUFFER: usize = 8 * 1024;
 /// Inbound streams of a connection that may be choosing their protocol at a time; others wait.
 pub const MAX_NEGOTIATING: usize = 8;
 /// Time after which a connection without any stream is closed.

@@ -8,14 +8,18 @@ pub(crate) mod task;
 
 use crate::api::{CloseReason, LinkId};
 use crate::intake::Pass;
+use crate::limits::{MAX_CONTENT_STREAMS, STREAM_TIMEOUT};
 use crate::lock;
+use crate::stream::{BlobStream, Slot, StreamError};
 use futures::task::AtomicWaker;
 use lanchat_proto::frame::{Frame, HEADER_LEN};
+use libp2p::Stream;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::time::timeout;
 
 /// How to close a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +79,18 @@ impl Link {
         self.0.admit();
     }
 
+    /// Opens a stream of content on this very connection. It ends with the link. Safe to give up.
+    ///
+    /// # Errors
+    /// [`StreamError::NotAdmitted`], [`StreamError::TooMany`], [`StreamError::Closed`], [`StreamError::Refused`],
+    /// [`StreamError::Broken`]; [`StreamError::Timeout`] after [`STREAM_TIMEOUT`].
+    pub async fn open_stream(&self) -> Result<BlobStream, StreamError> {
+        let opening = self.0.want_stream()?;
+        let opened = timeout(STREAM_TIMEOUT, opening).await.map_err(|_| StreamError::Timeout)?;
+        // Whoever was to answer is gone with the connection.
+        opened.unwrap_or(Err(StreamError::Closed))
+    }
+
     /// Closes the link; [`crate::NetEvent::Closed`] follows. Closing `Now` cuts an earlier `AfterFlush` short.
     pub fn close(&self, how: Close) {
         self.0.close(how);
@@ -107,13 +123,33 @@ pub(crate) struct Shared {
     admission: Notify,
     /// Ends the task. One waiter.
     stop: Notify,
-    /// Wakes the connection's handler: admitted, or ended.
+    /// Wakes the connection's handler: admitted, a stream is wanted, or ended.
     pub(crate) handler: AtomicWaker,
+    /// Places for streams of content that this side opens.
+    outbound: Arc<Semaphore>,
+    /// Places for those that the other side opens.
+    inbound: Arc<Semaphore>,
+}
+
+/// A stream of content that is to be opened, and its place.
+pub(crate) struct Wanted {
+    slot: Slot,
+    reply: oneshot::Sender<Result<BlobStream, StreamError>>,
+}
+
+impl Wanted {
+    /// Gives the stream to whoever wants it; if nobody does any more, it ends.
+    pub(crate) fn give(self, link: LinkId, stream: Result<Stream, StreamError>) {
+        let Self { slot, reply } = self;
+        drop(reply.send(stream.map(|stream| BlobStream::new(link, stream, slot))));
+    }
 }
 
 struct State {
     queue: VecDeque<Frame>,
     bytes: usize,
+    /// Streams of content to be opened; as many as there are places.
+    wanted: VecDeque<Wanted>,
     phase: Phase,
 }
 
@@ -139,7 +175,12 @@ impl Shared {
         Self {
             id,
             max_bytes,
-            state: Mutex::new(State { queue: VecDeque::new(), bytes: 0, phase: Phase::Open }),
+            state: Mutex::new(State {
+                queue: VecDeque::new(),
+                bytes: 0,
+                wanted: VecDeque::new(),
+                phase: Phase::Open,
+            }),
             admitted: AtomicBool::new(false),
             user: OnceLock::new(),
             pass: OnceLock::new(),
@@ -148,7 +189,47 @@ impl Shared {
             admission: Notify::new(),
             stop: Notify::new(),
             handler: AtomicWaker::new(),
+            outbound: Arc::new(Semaphore::new(MAX_CONTENT_STREAMS)),
+            inbound: Arc::new(Semaphore::new(MAX_CONTENT_STREAMS)),
         }
+    }
+
+    fn want_stream(&self) -> Result<oneshot::Receiver<Result<BlobStream, StreamError>>, StreamError> {
+        if !self.admitted() {
+            return Err(StreamError::NotAdmitted);
+        }
+        let mut state = lock(&self.state);
+        if state.phase != Phase::Open {
+            return Err(StreamError::Closed);
+        }
+        let slot = self.outbound.clone().try_acquire_owned().map_err(|_| StreamError::TooMany)?;
+        let (reply, opened) = oneshot::channel();
+        state.wanted.push_back(Wanted { slot, reply });
+        drop(state);
+        self.handler.wake();
+        Ok(opened)
+    }
+
+    /// The next stream of content to be opened that somebody still waits for.
+    pub(crate) fn wanted(&self) -> Option<Wanted> {
+        let mut state = lock(&self.state);
+        loop {
+            let wanted = state.wanted.pop_front()?;
+            if !wanted.reply.is_closed() {
+                return Some(wanted);
+            }
+        }
+    }
+
+    /// Whether the other side may open a stream of content now.
+    pub(crate) fn takes_stream(&self) -> bool {
+        self.admitted() && self.inbound.available_permits() > 0 && self.is_open()
+    }
+
+    /// A stream that the other side opened, with its place, if it may have one.
+    pub(crate) fn take_stream(&self, stream: Stream) -> Option<BlobStream> {
+        let slot = self.takes_stream().then(|| self.inbound.clone().try_acquire_owned().ok()).flatten()?;
+        Some(BlobStream::new(self.id, stream, slot))
     }
 
     fn send(&self, frame: Frame) -> Result<(), SendError> {
@@ -206,6 +287,7 @@ impl Shared {
             state.phase = Phase::Ended(reason);
             state.queue = VecDeque::new();
             state.bytes = 0;
+            state.wanted = VecDeque::new();
             drop(state);
             self.stop.notify_one();
             self.handler.wake();

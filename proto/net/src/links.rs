@@ -45,6 +45,15 @@ pub(crate) struct Seed {
     pub(crate) dial: Option<(DialId, Channel)>,
 }
 
+/// What others may open on a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Accept {
+    /// Control streams.
+    pub(crate) channels: Vec<Channel>,
+    /// Streams of content, on links of nodes once they are admitted.
+    pub(crate) streams: bool,
+}
+
 /// What the behaviour reports to the driver.
 #[derive(Debug)]
 pub(crate) enum LinksEvent {
@@ -80,7 +89,7 @@ type Action = ToSwarm<LinksEvent, THandlerInEvent<Links>>;
 /// The behaviour. Its queue holds at most a few actions for each connection or dial.
 pub(crate) struct Links {
     events: Sender<NetEvent>,
-    accept: Vec<Channel>,
+    accept: Accept,
     queue_bytes: usize,
     rates: Rates,
     intake: Intake,
@@ -97,7 +106,7 @@ impl Links {
     pub(crate) fn new(
         own: DeviceId,
         events: Sender<NetEvent>,
-        accept: Vec<Channel>,
+        accept: Accept,
         queue_bytes: usize,
         rates: Rates,
         intake: Intake,
@@ -185,13 +194,7 @@ impl Links {
         self.tell(failure);
     }
 
-    fn handler(
-        &mut self,
-        connection: ConnectionId,
-        peer: PeerId,
-        seed: Seed,
-        accept: Vec<Channel>,
-    ) -> Handler {
+    fn handler(&mut self, connection: ConnectionId, peer: PeerId, seed: Seed, accept: Accept) -> Handler {
         self.next_link += 1;
         let shared = Arc::new(Shared::new(LinkId(self.next_link), self.queue_bytes));
         let conn = Conn { peer, relayed: seed.relayed, shared: shared.clone(), opened: false };
@@ -297,7 +300,8 @@ impl NetworkBehaviour for Links {
         let device = device_of(&peer).ok_or_else(|| ConnectionDenied::new(Unusable::Key))?;
         let (remote, relayed) = where_at(remote)?;
         let dial = self.dials.connected(connection).ok_or_else(|| ConnectionDenied::new(Unusable::Late))?;
-        Ok(self.handler(connection, peer, Seed { device, remote, relayed, dial: Some(dial) }, Vec::new()))
+        let accept = Accept { channels: Vec::new(), ..self.accept };
+        Ok(self.handler(connection, peer, Seed { device, remote, relayed, dial: Some(dial) }, accept))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {

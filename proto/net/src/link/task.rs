@@ -1,19 +1,22 @@
 //! The task of one link: reads and writes its control stream, and tells its events in order.
 //!
+//! Streams of content pass by on their way to the owner, so that they too come between its first event and its last.
+//!
 //! Keeps true: `Opened` comes first and `Closed` last; a header is judged before its payload is read; a reader of events that
 //! is slow makes this task wait, and so TCP, and so the sender, and so does whoever sends faster than [`Rates`]; ending never waits for the other side longer than
 //! [`FLUSH_TIME`].
 
 use super::pace::{Pace, Rates};
 use super::{Link, Shared, Work};
-use crate::api::{CloseReason, NetEvent, Opened};
+use crate::api::{CloseReason, LinkId, NetEvent, Opened};
 use crate::limits::{FLUSH_TIME, WRITE_BATCH};
+use crate::stream::BlobStream;
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use lanchat_proto::frame::{Frame, FrameHeader, HEADER_LEN};
 use lanchat_proto::limits::{MAX_BEFORE_HELLO, MAX_FRAME};
 use std::io;
 use std::sync::Arc;
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Runs the link until it ends. The connection is told of the end before the owner is, so that a slow owner does
@@ -23,6 +26,7 @@ pub(crate) async fn run<S>(
     stream: S,
     shared: Arc<Shared>,
     events: Sender<NetEvent>,
+    streams: Receiver<BlobStream>,
     rates: Rates,
     opened: Opened,
 ) where
@@ -44,6 +48,7 @@ pub(crate) async fn run<S>(
         reason = shared.stopped() => reason,
         () = overdue(&shared) => CloseReason::Local,
         reason = write(writer, &shared) => reason,
+        reason = pass_on(streams, shared.id, &events) => reason,
         reason = read(reader, &shared, &events, rates, dialler) => reason,
     };
     shared.stop(reason.clone());
@@ -58,6 +63,17 @@ async fn overdue(shared: &Shared) {
         shared.closing.notified().await;
     }
     sleep(FLUSH_TIME).await;
+}
+
+/// Tells of the streams that the other side opens. While the reader of events is slow they wait, each in its place.
+async fn pass_on(mut streams: Receiver<BlobStream>, link: LinkId, events: &Sender<NetEvent>) -> CloseReason {
+    while let Some(stream) = streams.recv().await {
+        if events.send(NetEvent::Stream { link, stream }).await.is_err() {
+            return CloseReason::Local;
+        }
+    }
+    // The connection's handler is gone; the control stream will say why.
+    std::future::pending().await
 }
 
 fn lost(error: &io::Error) -> CloseReason {
@@ -187,7 +203,6 @@ pub(crate) fn opened(shared: &Arc<Shared>, of: &crate::links::Seed, channel: cra
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LinkId;
     use futures::io::Cursor;
     use lanchat_proto::frame::FrameError;
 
