@@ -66,21 +66,22 @@ impl UnitSet {
 
     /// Adds a unit; one that does not exist is ignored.
     pub fn add(&mut self, unit: u32) {
-        if unit < self.count && !self.has(unit) {
-            if let Some(byte) = self.bits.get_mut(unit as usize / 8) {
-                *byte |= 1 << (unit % 8);
-                self.len += 1;
-            }
+        if unit < self.count
+            && !self.has(unit)
+            && let Some(byte) = self.bits.get_mut(unit as usize / 8)
+        {
+            *byte |= 1 << (unit % 8);
+            self.len += 1;
         }
     }
 
     /// Takes a unit out.
     pub fn remove(&mut self, unit: u32) {
-        if self.has(unit) {
-            if let Some(byte) = self.bits.get_mut(unit as usize / 8) {
-                *byte &= !(1 << (unit % 8));
-                self.len -= 1;
-            }
+        if self.has(unit)
+            && let Some(byte) = self.bits.get_mut(unit as usize / 8)
+        {
+            *byte &= !(1 << (unit % 8));
+            self.len -= 1;
         }
     }
 
