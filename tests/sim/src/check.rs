@@ -37,6 +37,7 @@ impl World {
                 self.log_in(at);
             }
             self.run_for(500 * MS);
+            self.look();
             let open = self.unsettled();
             if open.is_empty() || !self.broken.is_empty() {
                 break;

@@ -27,6 +27,7 @@ impl World {
         match output {
             Output::Send { link, frame } => {
                 self.check_frame(at, &frame);
+                self.count_introduction(at, &frame);
                 if let Some(side) = self.side(link.0, at, run) {
                     self.transmit(link.0, side, Arc::new(frame));
                 }
@@ -45,11 +46,18 @@ impl World {
                     }
                 }
             }
-            Output::Dial { dial, device, endpoints, channel, via: _ } => {
-                self.trace.say(self.now, || format!("{at} dials {}", device.short()));
-                self.dial(at, dial, device, &endpoints, channel);
+            Output::Dial { dial, device, endpoints, channel, via } => {
+                let how = if via.is_some() { " through the coordinator" } else { "" };
+                self.trace.say(self.now, || format!("{at} dials {}{how}", device.short()));
+                self.count_dial(at, device, channel, via.is_some());
+                if via.is_some() {
+                    self.dial_circuit(at, dial, device);
+                } else {
+                    self.dial(at, dial, device, &endpoints, channel);
+                }
             }
-            Output::Reserve { .. } | Output::Release => {}
+            Output::Reserve { .. } => self.reserve(at),
+            Output::Release => self.release(at),
             Output::Persist { id, changes } => {
                 let heard = self.pc(at).map_or(0, |pc| pc.failures_heard);
                 self.queue_job(at, Job::Write(id, changes, heard));
@@ -263,6 +271,9 @@ impl World {
             }
             Told::Coordinator(state) => self.trace.say(self.now, || format!("{at} coordinator {state:?}")),
             Told::Link { device, route, .. } => {
+                if let Some(pc) = self.pc_mut(at) {
+                    pc.routes.insert(device, route);
+                }
                 self.trace.say(self.now, || format!("{at} link to {} {route:?}", device.short()));
             }
             Told::Profile { .. } => {}

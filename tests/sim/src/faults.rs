@@ -162,7 +162,7 @@ impl World {
         self.office.enrolling.insert(number, at);
         let link = LinkId(number);
         let run = self.office.run;
-        self.tell_office(run, Input::Opened { link, device, remote: office::endpoint(at), dial: None });
+        self.tell_office(run, Input::Opened { link, device, remote: self.net.home(at), dial: None });
         self.tell_office(run, Input::Frame { link, frame });
     }
 
@@ -253,7 +253,8 @@ impl World {
                 let input = Input::AvatarRead { link, request, user, picture: Vec::new() };
                 self.tell_office(run, input);
             }
-            Output::Dial { dial, .. } => self.tell_office(run, Input::DialFailed { dial, tried: true }),
+            // Whether a device can be dialled is for people to know; here nobody asks.
+            Output::Dial { dial, .. } => self.tell_office(run, Input::DialFailed { dial, tried: false }),
             Output::Notice(_) => {}
         }
     }

@@ -19,7 +19,8 @@
 //! - [`world`]: the queue of events; [`streams`], [`duties`], [`faults`]: what happens in it
 //! - [`net`], [`disk`], [`pc`], [`office`], [`time`]: what it is made of
 //! - [`model`], [`check`]: the second opinion
-//! - [`plan`], [`schedule`]: schedules from seeds
+//! - [`relay`], [`places`]: circuits through the coordinator; addresses, announcements, sleep
+//! - [`plan`], [`reach`], [`schedule`]: schedules from seeds; [`watch`]: who has a way and who has a link
 
 pub mod check;
 pub mod disk;
@@ -29,7 +30,10 @@ pub mod model;
 pub mod net;
 pub mod office;
 pub mod pc;
+pub mod places;
 pub mod plan;
+pub mod reach;
+pub mod relay;
 pub mod rng;
 pub mod schedule;
 pub mod spell;
@@ -37,6 +41,7 @@ pub mod stage;
 pub mod streams;
 pub mod time;
 pub mod trace;
+pub mod watch;
 pub mod world;
 
 pub use trace::Detail;

@@ -1,21 +1,23 @@
 //! `lanchat-sim --schedules 100000 [--seed N] [--threads 2]`: runs schedules and prints what came of them.
-//! `lanchat-sim --seed N --trace`: replays one and tells everything that happened.
+//! `lanchat-sim reach --schedules 100000`: those about ways to each other.
+//! `lanchat-sim [reach] --seed N --trace`: replays one and tells everything that happened.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 use lanchat_sim::Detail;
-use lanchat_sim::schedule::{Outcome, Templates, run_without};
+use lanchat_sim::schedule::{Kind, Outcome, Templates, run_without};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-const USAGE: &str = "usage: lanchat-sim [--schedules N] [--seed N] [--threads N] [--stop-after FAILURES] [--without FAULT,...] [--trace]";
+const USAGE: &str = "usage: lanchat-sim [reach] [--schedules N] [--seed N] [--threads N] [--stop-after FAILURES] [--without FAULT,...] [--trace]";
 /// Every so many schedules one is run twice, and both runs must be equal.
 const REPLAYED: u64 = 500;
 /// Failures that are printed.
 const SHOWN: usize = 20;
 
 struct Options {
+    kind: Kind,
     schedules: u64,
     seed: u64,
     threads: usize,
@@ -26,25 +28,36 @@ struct Options {
 
 fn options() -> Option<Options> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut options =
-        Options { schedules: 20_000, seed: 1, threads, stop_after: 20, trace: false, without: Vec::new() };
+    let mut options = Options {
+        kind: Kind::Chat,
+        schedules: 20_000,
+        seed: 1,
+        threads,
+        stop_after: 20,
+        trace: false,
+        without: Vec::new(),
+    };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        if arg == "--trace" {
-            options.trace = true;
-            continue;
-        }
-        let value = args.next()?;
         match arg.as_str() {
-            "--schedules" => options.schedules = value.parse().ok()?,
-            "--seed" => options.seed = value.parse().ok()?,
-            "--threads" => options.threads = value.parse().ok()?,
-            "--without" => options.without = value.split(',').map(str::to_owned).collect(),
-            "--stop-after" => options.stop_after = value.parse().ok()?,
-            _ => return None,
+            "--trace" => options.trace = true,
+            "reach" => options.kind = Kind::Reach,
+            _ => option(&mut options, &arg, &args.next()?)?,
         }
     }
     Some(options)
+}
+
+fn option(options: &mut Options, name: &str, value: &str) -> Option<()> {
+    match name {
+        "--schedules" => options.schedules = value.parse().ok()?,
+        "--seed" => options.seed = value.parse().ok()?,
+        "--threads" => options.threads = value.parse().ok()?,
+        "--without" => options.without = value.split(',').map(str::to_owned).collect(),
+        "--stop-after" => options.stop_after = value.parse().ok()?,
+        _ => return None,
+    }
+    Some(())
 }
 
 #[derive(Default)]
@@ -53,6 +66,10 @@ struct Total {
     events: u64,
     simulated: Duration,
     messages: u64,
+    most_dials: usize,
+    most_calm_dials: usize,
+    most_introductions: usize,
+    proved: (u64, u64),
     failed: Vec<Outcome>,
 }
 
@@ -64,9 +81,9 @@ fn work(options: &Options, next: &AtomicU64, total: &Mutex<Total>) {
             return;
         }
         let seed = options.seed + index;
-        let mut outcome = run_without(seed, Detail::Hash, &mut templates, &options.without);
+        let mut outcome = run_without(options.kind, seed, Detail::Hash, &mut templates, &options.without);
         if index.is_multiple_of(REPLAYED) {
-            let again = run_without(seed, Detail::Hash, &mut templates, &options.without);
+            let again = run_without(options.kind, seed, Detail::Hash, &mut templates, &options.without);
             if again.hash != outcome.hash || again.events != outcome.events {
                 outcome.broken.push("the same seed gave another run".to_owned());
             }
@@ -76,6 +93,11 @@ fn work(options: &Options, next: &AtomicU64, total: &Mutex<Total>) {
         total.events += outcome.events;
         total.simulated += Duration::from_micros(outcome.simulated);
         total.messages += outcome.messages;
+        total.most_dials = total.most_dials.max(outcome.most_dials);
+        total.most_calm_dials = total.most_calm_dials.max(outcome.most_calm_dials);
+        total.most_introductions = total.most_introductions.max(outcome.most_introductions);
+        total.proved.0 += outcome.proved.0;
+        total.proved.1 += outcome.proved.1;
         if let Some(broken) = outcome.broken.first() {
             if total.failed.len() < SHOWN {
                 println!("seed {seed}: {broken}");
@@ -94,7 +116,13 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     if options.trace {
-        let outcome = run_without(options.seed, Detail::Print, &mut Templates::default(), &options.without);
+        let outcome = run_without(
+            options.kind,
+            options.seed,
+            Detail::Print,
+            &mut Templates::default(),
+            &options.without,
+        );
         println!("{} events, hash {:016x}", outcome.events, outcome.hash);
         outcome.broken.iter().for_each(|broken| println!("broken {broken}"));
         return if outcome.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
@@ -119,8 +147,20 @@ fn main() -> ExitCode {
         total.simulated.as_secs_f64() / 3600.0,
         rate / options.threads as f64,
     );
+    let what = if options.kind == Kind::Reach { "reach " } else { "" };
+    if options.kind == Kind::Reach {
+        println!(
+            "within a minute at most {} dials of one device by one way ({} in half a calm one) and {} introductions; \
+             {} times a direct link was found where it had to be, {} times a relayed one",
+            total.most_dials, total.most_calm_dials, total.most_introductions, total.proved.0, total.proved.1,
+        );
+    }
     if let Some(first) = total.failed.first() {
-        println!("{} failed; replay with: lanchat-sim --seed {} --trace", total.failed.len(), first.seed);
+        println!(
+            "{} failed; replay with: lanchat-sim {what}--seed {} --trace",
+            total.failed.len(),
+            first.seed
+        );
         return ExitCode::FAILURE;
     }
     println!("none failed");

@@ -1,6 +1,7 @@
 //! The coordinator's machine: the real rules, and a disk that is written apart from the real store.
 
-use crate::net::{At, OFFICE};
+use crate::net::{At, endpoint};
+use crate::relay::Relay;
 use crate::time::Clock;
 use lanchat_coordinator_core::record::{Change, Loaded};
 use lanchat_coordinator_core::{
@@ -15,30 +16,11 @@ use lanchat_proto::signed::{SecretKey, Signed};
 use lanchat_proto::time::Now;
 use lanchat_proto::wire::Endpoint;
 use lanchat_proto::wire::coordinator::{Enrolled, Login, PasswordProof, Register};
+use lanchat_proto::wire::reach::RelayTerms;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 /// Links of enrolments have numbers from here on; the network's never get that far.
 pub const ENROLMENTS: u64 = 1 << 48;
-
-/// Where a machine listens.
-#[must_use]
-pub fn endpoint(at: At) -> Endpoint {
-    let host = u8::try_from(at).unwrap_or(u8::MAX);
-    let port = if at == OFFICE { 7422 } else { 7420 };
-    Endpoint::new(SocketAddr::from(([10, 0, 0, host], port)))
-}
-
-/// The machine that listens there.
-#[must_use]
-pub fn machine(endpoint: &Endpoint) -> Option<At> {
-    match endpoint.ip() {
-        std::net::IpAddr::V4(ip) if ip.octets().starts_with(&[10, 0, 0]) => {
-            ip.octets().last().map(|at| At::from(*at))
-        }
-        _ => None,
-    }
-}
 
 /// The coordinator's machine.
 pub struct Office {
@@ -58,6 +40,10 @@ pub struct Office {
     pub enrolling: BTreeMap<u64, At>,
     /// The moment for which a timer is set.
     pub timer: Option<u64>,
+    /// Whether it carries circuits, from its next start on.
+    pub relay_terms: Option<RelayTerms>,
+    /// Where circuits meet.
+    pub relay: Relay,
 }
 
 /// A device with everything it starts from.
@@ -101,6 +87,8 @@ impl Office {
             writing: None,
             enrolling: BTreeMap::new(),
             timer: None,
+            relay_terms: None,
+            relay: Relay::default(),
         }
     }
 
@@ -116,6 +104,8 @@ impl Office {
             writing: None,
             enrolling: BTreeMap::new(),
             timer: None,
+            relay_terms: None,
+            relay: Relay::default(),
         }
     }
 
@@ -125,7 +115,7 @@ impl Office {
     /// When the rules refuse what the disk holds.
     pub fn start(&mut self, seed: [u8; 32], run: u64, now: Now) -> Result<(), String> {
         let org = Text::new("sim").map_err(|error| error.to_string())?;
-        let config = Config { org, registration: Registration::Open, relay: None };
+        let config = Config { org, registration: Registration::Open, relay: self.relay_terms };
         let boot = Boot { config, keys: self.keys.clone(), seed, run, stored: self.disk.clone() };
         self.core = Some(CoordinatorState::new(boot, now).map_err(|error| error.to_string())?);
         self.run += 1;

@@ -1,13 +1,16 @@
 //! A person's machine: the real rules, a disk, a clock that may be wrong.
 
 use crate::disk::Disk;
-use crate::net::At;
-use crate::office::{Person, endpoint};
+use crate::net::{At, endpoint};
+use crate::office::Person;
+use crate::relay::Place;
 use crate::time::{Clock, Micros};
 use lanchat_node_core::boot::{CoordinatorPin, LoadId, PersistId, Settings};
 use lanchat_node_core::output::Change;
+use lanchat_node_core::view::Route;
 use lanchat_node_core::{Boot, NodeState};
 use lanchat_proto::ids::{DeviceId, Epoch, HostId, LogId, MessageId, RealmId};
+use lanchat_proto::wire::Endpoint;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Work for the disk, done in order.
@@ -87,6 +90,27 @@ pub struct Pc {
     pub furthest: BTreeMap<LogId, u64>,
     /// Timeouts handled without time passing.
     pub spins: u32,
+    /// What it does to keep its place at the relay.
+    pub place: Place,
+    /// How its program says that others are reached.
+    pub routes: BTreeMap<DeviceId, Route>,
+    /// Announcements that its program was told of.
+    pub heard: BTreeMap<DeviceId, Vec<Endpoint>>,
+    /// How it is wired.
+    pub wiring: Wiring,
+}
+
+/// How a machine is wired.
+#[derive(Clone, Debug, Default)]
+pub struct Wiring {
+    /// Addresses that it tells besides the one at which it is, before and after that one.
+    pub extra: [Vec<Endpoint>; 2],
+    /// Whether it announces itself.
+    pub announces: bool,
+    /// Whether it tells its subnets.
+    pub tells_subnets: bool,
+    /// How often it moved to another address.
+    pub moves: u64,
 }
 
 impl Pc {
@@ -117,6 +141,10 @@ impl Pc {
             told: BTreeSet::new(),
             furthest: BTreeMap::new(),
             spins: 0,
+            place: Place::default(),
+            routes: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            wiring: Wiring::default(),
         }
     }
 

@@ -1,7 +1,6 @@
 //! What happens to streams: dials, arrivals, ends, crashes of machines, partitions.
 
 use crate::net::{At, Item, OFFICE};
-use crate::office::{endpoint, machine};
 use crate::rng::Rng;
 use crate::time::{MS, Micros, SECOND};
 use crate::world::{Event, World};
@@ -15,12 +14,14 @@ use lanchat_proto::wire::Endpoint;
 use std::collections::VecDeque;
 
 /// How long a dial waits for somebody who does not answer.
-const DIAL_LIMIT: Micros = 5 * SECOND;
+pub(crate) const DIAL_LIMIT: Micros = 5 * SECOND;
+/// Pause between the addresses of a dial.
+const STAGGER: Micros = 200 * MS;
 /// Time from a connection's start to its accepted hello.
 const HELLO: Micros = 5 * SECOND;
 
 impl World {
-    /// A program dials.
+    /// A program dials: addresses one after the other, each a little after the one before or as soon as that failed.
     pub(crate) fn dial(
         &mut self,
         at: At,
@@ -30,18 +31,32 @@ impl World {
         channel: Channel,
     ) {
         let Some(run) = self.pc(at).map(|pc| pc.run) else { return };
-        let found = endpoints.iter().filter_map(machine).find(|to| self.device_at(*to) == Some(device));
         let trip = self.net.delay(&mut self.rng);
-        let Some(to) = found else {
-            self.push(self.now + trip, Event::DialFailed { at, run, dial });
-            return;
-        };
-        let reached = self.net.reaches(at, to) && self.net.reaches(to, at) && self.is_powered(to);
-        if reached {
-            self.push(self.now + 2 * trip, Event::Connect { at, run, dial, channel, target: Some(to) });
-        } else {
-            self.push(self.now + DIAL_LIMIT, Event::DialFailed { at, run, dial });
+        let (mut start, mut over) = (0, trip);
+        let mut attempts = Vec::new();
+        for endpoint in endpoints {
+            let to = self.holder(at, endpoint);
+            let right = to.filter(|to| self.device_at(*to) == Some(device));
+            let answers = to.is_some_and(|to| self.answers_dials(at, to));
+            if let Some(to) = right.filter(|_| answers) {
+                let when = self.now + start + 2 * trip;
+                self.push(when, Event::Connect { at, run, dial, channel, target: Some(to) });
+                return;
+            }
+            // At a wrong machine the handshake fails; nobody answers at a dead address, or behind a firewall.
+            let refused = answers || (to.is_some() && self.net.refuses);
+            let (ends, reason) = if refused { (trip, "refused") } else { (DIAL_LIMIT, "no answer") };
+            over = over.max(start + ends);
+            start += ends.min(STAGGER);
+            attempts.push((*endpoint, reason.to_owned()));
         }
+        self.push(self.now + over, Event::DialFailed { at, run, dial, attempts });
+    }
+
+    /// Whether somebody answers at all when a machine is dialled.
+    fn answers_dials(&self, from: At, to: At) -> bool {
+        let awake = self.pc(to).is_none_or(|pc| pc.frozen_until <= self.now);
+        self.net.dials(from, to) && self.is_powered(to) && awake
     }
 
     fn device_at(&self, at: At) -> Option<DeviceId> {
@@ -70,10 +85,24 @@ impl World {
         let listener = target.and_then(|to| Some((to, self.listens(to)?)));
         let Some((to, listening)) = listener.filter(|(to, _)| self.net.reaches(at, *to)) else {
             let trip = self.net.delay(&mut self.rng);
-            self.push(self.now + trip, Event::DialFailed { at, run, dial });
+            self.push(self.now + trip, Event::DialFailed { at, run, dial, attempts: Vec::new() });
             return;
         };
-        let conn = self.net.connect(channel, (at, run), (to, listening));
+        let conn = self.net.connect(channel, (at, run), (to, listening), None);
+        let lame = self.net.lame > 0 && channel == Channel::Link && self.rng.chance(self.net.lame);
+        if lame {
+            // The dialler gives up while the other believes in the connection for a while.
+            self.push(self.now + DIAL_LIMIT, Event::DialFailed { at, run, dial, attempts: Vec::new() });
+            if let Some(conn) = self.net.conns.get_mut(&conn) {
+                conn.side_mut(0).open = false;
+                conn.silent = true;
+            }
+        }
+        self.open(conn, dial);
+    }
+
+    /// A connection is there: both programs learn of it, each at its moment.
+    pub(crate) fn open(&mut self, conn: u64, dial: DialId) {
         for side in [0, 1] {
             let opened = self.now + self.net.delay(&mut self.rng);
             if let Some(conn) = self.net.conns.get_mut(&conn) {
@@ -87,18 +116,20 @@ impl World {
     pub(crate) fn opened(&mut self, conn: u64, side: usize, dial: Option<DialId>) {
         let Some(c) = self.net.conns.get(&conn).filter(|c| c.side(side).open) else { return };
         let (at, run, other, channel) = (c.side(side).at, c.side(side).run, c.side(side ^ 1).at, c.channel);
+        let relayed = c.carriers.is_some();
         let Some(device) = self.device_at(other) else { return };
-        let port =
-            if side == 0 { endpoint(other).port() } else { 50_000 + u16::try_from(conn % 9000).unwrap_or(0) };
-        let remote = endpoint(other).with_port(port);
+        let home = self.net.home(if relayed { OFFICE } else { other });
+        let accepted = 50_000 + u16::try_from(conn % 9000).unwrap_or(0);
+        let remote = if side == 0 || relayed { home } else { home.with_port(accepted) };
         self.trace.mix(&[3, self.now, at as u64, conn]);
-        self.trace.say(self.now, || format!("{at} opened {conn} with {other}"));
+        let kind = if relayed { "circuit" } else { "connection" };
+        self.trace.say(self.now, || format!("{at} opened {kind} {conn} with {other}"));
         if at == OFFICE {
             let link = coordinator::LinkId(conn);
             self.tell_office(run, coordinator::Input::Opened { link, device, remote, dial: None });
         } else {
             let dialler = side == 0;
-            let (link, relayed) = (LinkId(conn), false);
+            let link = LinkId(conn);
             self.tell(at, run, Input::Opened { link, device, channel, dialler, remote, relayed, dial });
         }
     }
@@ -115,8 +146,7 @@ impl World {
     fn schedule(&mut self, conn: u64, side: usize) {
         let delay = self.net.delay(&mut self.rng);
         let Some(c) = self.net.conns.get(&conn) else { return };
-        let (from, to) = (c.side(side ^ 1).at, c.side(side).at);
-        let reached = self.net.reaches(from, to);
+        let reached = self.net.passes(c, side);
         let now = self.now;
         let Some(c) = self.net.conns.get_mut(&conn) else { return };
         let end = c.side_mut(side);
@@ -133,10 +163,8 @@ impl World {
         let Some(c) = self.net.conns.get_mut(&conn) else { return };
         let (from, to) = (c.side(side ^ 1).at, c.side(side).at);
         c.side_mut(side).scheduled = false;
-        if !self.net.reaches(from, to) {
-            return;
-        }
-        if !self.may_read(conn, side) {
+        if !self.net.conns.get(&conn).is_some_and(|c| self.net.passes(c, side)) || !self.may_read(conn, side)
+        {
             return;
         }
         let Some(c) = self.net.conns.get_mut(&conn) else { return };
@@ -240,11 +268,13 @@ impl World {
         } else {
             self.tell(at, run, Input::Closed { link: LinkId(conn) });
         }
+        self.carrier_ended(conn, side);
         self.forget(conn);
     }
 
     fn forget(&mut self, conn: u64) {
-        let over = |c: &crate::net::Conn| c.ends.iter().all(|end| !end.open && end.inbound.is_empty());
+        let over =
+            |c: &crate::net::Conn| c.ends.iter().all(|end| !end.open && (end.inbound.is_empty() || c.silent));
         if self.net.conns.get(&conn).is_some_and(over) {
             self.net.conns.remove(&conn);
         }
@@ -265,6 +295,7 @@ impl World {
         self.trace.mix(&[6, self.now, at as u64, conn]);
         self.trace.say(self.now, || format!("{at} closes {conn}"));
         self.enqueue(conn, side ^ 1, Item::End);
+        self.carrier_ended(conn, side);
         self.forget(conn);
     }
 
@@ -278,6 +309,7 @@ impl World {
                     let other = c.side_mut(side ^ 1);
                     lose_tail(&mut other.inbound, &mut self.rng);
                 }
+                self.carrier_ended(conn, side);
                 self.forget(conn);
             } else {
                 self.close(conn, side, false);
@@ -299,10 +331,30 @@ impl World {
         }
     }
 
+    /// Breaks every connection between two machines at the first one alone: the other learns of it when it sends.
+    pub fn half_reset(&mut self, a: At, b: At) {
+        for conn in self.net.between(a, b) {
+            if let Some(c) = self.net.conns.get(&conn) {
+                let side = usize::from(c.side(0).at != a);
+                self.push(self.now, Event::Gone { conn, side });
+            }
+        }
+    }
+
     /// Cuts two machines off from each other; nobody is told.
     pub fn cut(&mut self, a: At, b: At) {
         self.trace.say(self.now, || format!("cut {a} {b}"));
         self.net.cut(a, b);
+    }
+
+    /// The connections between two machines fall silent for ever; nobody is told.
+    pub fn silence(&mut self, a: At, b: At) {
+        self.trace.say(self.now, || format!("what stands between {a} and {b} falls silent"));
+        for conn in self.net.between(a, b) {
+            if let Some(conn) = self.net.conns.get_mut(&conn).filter(|conn| conn.carriers.is_none()) {
+                conn.silent = true;
+            }
+        }
     }
 
     /// Lets two machines reach each other again: what was under way goes on.

@@ -5,17 +5,20 @@
 
 use crate::model::Model;
 use crate::net::{At, Item, Network, OFFICE};
-use crate::office::{Office, Person, endpoint};
+use crate::office::{Office, Person};
 use crate::pc::Pc;
+use crate::relay::Circuit;
 use crate::rng::Rng;
 use crate::time::{Micros, SECOND};
 use crate::trace::{Detail, Trace};
+use crate::watch::Watch;
 use lanchat_node_core::boot::{DialId, RequestId};
 use lanchat_node_core::{Command, Input, NodeState};
 use lanchat_proto::certificate::Certificate;
 use lanchat_proto::frame::Frame;
 use lanchat_proto::ids::Epoch;
 use lanchat_proto::signed::SecretKey;
+use lanchat_proto::wire::Endpoint;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,7 +31,11 @@ pub(crate) enum Event {
     Timer { at: At, run: u32, due: Micros },
     Opened { conn: u64, side: usize, dial: Option<DialId> },
     Connect { at: At, run: u32, dial: DialId, channel: lanchat_node_core::boot::Channel, target: Option<At> },
-    DialFailed { at: At, run: u32, dial: DialId },
+    DialFailed { at: At, run: u32, dial: DialId, attempts: Vec<(Endpoint, String)> },
+    Circuit(Box<Circuit>),
+    Place { at: At, run: u32, attempt: u64 },
+    PlaceFails { at: At, run: u32, attempt: u64 },
+    Wake { at: At },
     Arrive { conn: u64, side: usize },
     Gone { conn: u64, side: usize },
     HelloDue { conn: u64, side: usize },
@@ -47,8 +54,11 @@ impl Event {
             | Self::DialFailed { at, .. }
             | Self::Disk { at, .. }
             | Self::Tell { at, .. }
+            | Self::Place { at, .. }
+            | Self::PlaceFails { at, .. }
+            | Self::Wake { at }
             | Self::Enrolled { at, .. } => Some(*at),
-            Self::OfficeDisk { .. } => Some(OFFICE),
+            Self::OfficeDisk { .. } | Self::Circuit(_) => Some(OFFICE),
             Self::Opened { conn, side, .. }
             | Self::Arrive { conn, side }
             | Self::Gone { conn, side }
@@ -77,6 +87,8 @@ pub struct World {
     pub broken: Vec<String>,
     /// Events so far.
     pub events: u64,
+    /// What is watched of ways, where that is what the run is about.
+    pub watch: Option<Watch>,
     queue: BTreeMap<(Micros, u64), Event>,
     order: u64,
     requests: u64,
@@ -103,6 +115,7 @@ impl World {
             trace: Trace::new(detail),
             broken: Vec::new(),
             events: 0,
+            watch: None,
             queue: BTreeMap::new(),
             order: 0,
             requests: 0,
@@ -217,13 +230,13 @@ impl World {
             Event::Timer { at, run, due } => self.timer(at, run, due),
             Event::Opened { conn, side, dial } => self.opened(conn, side, dial),
             Event::Connect { at, run, dial, channel, target } => self.connect(at, run, dial, channel, target),
-            Event::DialFailed { at, run, dial } => {
-                self.tell(
-                    at,
-                    run,
-                    Input::DialFailed { dial, attempts: Vec::new(), reason: "unreachable".to_owned() },
-                );
+            Event::DialFailed { at, run, dial, attempts } => {
+                self.tell(at, run, Input::DialFailed { dial, attempts, reason: "unreachable".to_owned() });
             }
+            Event::Circuit(circuit) => self.circuit(*circuit),
+            Event::Place { at, run, attempt } => self.place_due(at, run, attempt),
+            Event::PlaceFails { at, run, attempt } => self.place_fails(at, run, attempt),
+            Event::Wake { at } => self.wake(at),
             Event::Arrive { conn, side } => self.arrive(conn, side),
             Event::Gone { conn, side } => self.gone(conn, side),
             Event::HelloDue { conn, side } => self.hello_due(conn, side),
@@ -241,6 +254,11 @@ impl World {
         let clock = pc.clock.now(now);
         let Some(core) = pc.core.as_mut() else { return };
         pc.failures_heard += u64::from(matches!(input, Input::StoreFailed { .. }));
+        match &input {
+            Input::Announced { device, endpoints } => drop(pc.heard.insert(*device, endpoints.clone())),
+            Input::NotAnnounced { device } => drop(pc.heard.remove(device)),
+            _ => {}
+        }
         core.handle_input(input, clock);
         self.pump(at);
     }
@@ -301,6 +319,9 @@ impl World {
         pc.told.clear();
         (pc.failures, pc.failures_heard) = (0, 0);
         pc.timer = None;
+        pc.place = crate::relay::Place::default();
+        pc.routes.clear();
+        pc.heard.clear();
         let boot = pc.boot(realm, coordinator, seed, now);
         let clock = pc.clock.now(now);
         let core = NodeState::new(boot, clock);
@@ -312,7 +333,8 @@ impl World {
         self.trace.mix(&[2, now, at as u64]);
         self.trace.say(now, || format!("pc {at} starts"));
         self.pump(at);
-        self.tell(at, run, Input::Listening { endpoints: vec![endpoint(at)], subnets: Vec::new() });
+        self.listens_at(at, run);
+        self.announcements_at_start(at);
     }
 
     /// A command of the user at a machine. `None` when its program does not run.

@@ -1,7 +1,7 @@
 //! Seeds that once failed, and the promise that a seed is a run.
 
 use lanchat_sim::Detail;
-use lanchat_sim::schedule::{Templates, run};
+use lanchat_sim::schedule::{Kind, Templates, run};
 
 /// Seeds of schedules that once broke a rule. A seed means another schedule whenever the generator changes, so the
 /// list is a pot of odd cases, not a record; the story for a bug stands in `stories.rs`.
@@ -14,7 +14,7 @@ const ONCE_FAILED: &[u64] = &[
 fn seeds_that_once_failed_pass() {
     let mut templates = Templates::default();
     for seed in ONCE_FAILED {
-        let outcome = run(*seed, Detail::Hash, &mut templates);
+        let outcome = run(Kind::Chat, *seed, Detail::Hash, &mut templates);
         assert_eq!(outcome.broken, Vec::<String>::new(), "seed {seed}");
     }
 }
@@ -22,8 +22,8 @@ fn seeds_that_once_failed_pass() {
 #[test]
 fn the_same_seed_is_the_same_run() {
     for seed in 1..30 {
-        let first = run(seed, Detail::Hash, &mut Templates::default());
-        let again = run(seed, Detail::Keep, &mut Templates::default());
+        let first = run(Kind::Chat, seed, Detail::Hash, &mut Templates::default());
+        let again = run(Kind::Chat, seed, Detail::Keep, &mut Templates::default());
         assert_eq!((first.hash, first.events), (again.hash, again.events), "seed {seed}");
     }
 }
@@ -31,7 +31,7 @@ fn the_same_seed_is_the_same_run() {
 #[test]
 fn schedules_are_not_empty() {
     let mut templates = Templates::default();
-    let outcomes: Vec<_> = (1..200).map(|seed| run(seed, Detail::Hash, &mut templates)).collect();
+    let outcomes: Vec<_> = (1..200).map(|seed| run(Kind::Chat, seed, Detail::Hash, &mut templates)).collect();
     assert!(outcomes.iter().map(|outcome| outcome.messages).sum::<u64>() > 1000);
     assert!(outcomes.iter().filter(|outcome| outcome.messages > 0).count() > 150);
 }
