@@ -4,7 +4,7 @@ use crate::fail::fail;
 use crate::office::Node;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,9 @@ impl Node {
     #[must_use]
     #[track_caller]
     pub fn talk_to(&self, other: &Node, per_second: u32) -> Talk {
+        // Two talks between the same people do not say the same.
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let talk = NEXT.fetch_add(1, Ordering::Relaxed);
         let mut api = self.api();
         let (from, to) = (self.name.clone(), other.name.clone());
         let over = Arc::<AtomicBool>::default();
@@ -32,7 +35,7 @@ impl Node {
         let writer = std::thread::spawn(move || {
             let mut texts = Vec::new();
             while !stop.load(Ordering::Relaxed) {
-                let text = format!("{from} to {to}, number {}", texts.len());
+                let text = format!("{from} to {to}, talk {talk}, number {}", texts.len());
                 api.send(&to, &text)?;
                 texts.push(text);
                 let due = begin
