@@ -154,8 +154,10 @@ impl EventLoop {
                 tracing::debug!(reason = failure.reason, "A device that asked to be dialled was not reached");
                 Input::DialFailed { dial: DialId(failure.dial.0), tried: !failure.attempts.is_empty() }
             }
+            // None is taken here; dropping it refuses it.
+            NetEvent::Stream { .. } => return,
             // This device is a relay and uses none.
-            NetEvent::Reserved { .. } | NetEvent::ReservationLost { .. } => return,
+            NetEvent::Reserved { .. } | NetEvent::ReservationLost { .. } | NetEvent::Stream { .. } => return,
             NetEvent::RelayRestarted => {
                 tracing::error!("The relay failed and was started anew");
                 Input::RelayRestarted

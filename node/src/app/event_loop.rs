@@ -4,6 +4,7 @@
 //! work, so that a noisy peer cannot starve the user. Nothing is waited for inside a turn but a place in the store's
 //! bounded queue, and meanwhile the store's answers are taken, so that the two never wait for each other.
 
+mod examine;
 mod requests;
 mod surroundings;
 
@@ -463,7 +464,7 @@ impl<'a> MembershipLoop<'a> {
                 tracing::info!(%reason, "The place at the relay is gone");
                 Input::ReservationLost
             }
-            NetEvent::RelayRestarted => return,
+            NetEvent::RelayRestarted | NetEvent::Stream { .. } => return,
         };
         let now = self.shared.clock.now();
         self.core.handle_input(input, now);

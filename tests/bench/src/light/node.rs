@@ -331,7 +331,10 @@ impl Driver {
                 self.endpoints.remove(&endpoint);
                 self.listening()
             }
-            NetEvent::Reserved { .. } | NetEvent::ReservationLost { .. } | NetEvent::RelayRestarted => return,
+            NetEvent::Reserved { .. }
+            | NetEvent::ReservationLost { .. }
+            | NetEvent::RelayRestarted
+            | NetEvent::Stream { .. } => return,
         };
         self.input(input);
     }
