@@ -209,7 +209,7 @@ impl Settings {
             }
         }
         if self.relay_total < self.relay_per_user {
-            return Err("relay_total is not less than relay_per_user".to_owned());
+            return Err("relay_total may not be less than relay_per_user".to_owned());
         }
         let terms = RelayTerms { per_user: self.relay_per_user, total: self.relay_total };
         Ok(CoreConfig {
