@@ -7,6 +7,7 @@
 mod account;
 pub mod assets;
 mod contacts;
+mod doctor;
 pub mod error;
 mod events;
 mod extract;

@@ -4,6 +4,7 @@
 //! a node that has stopped answers [`HandleError::Stopped`]. Sits below `app` and `api`, so that neither imports the
 //! other.
 
+use crate::doctor::{Dialled, Facts};
 use crate::store::Reader;
 use lanchat_node_core::input::Command;
 use lanchat_node_core::output::{Answer, CommandError, Event};
@@ -155,6 +156,8 @@ pub enum Request {
     Me(oneshot::Sender<UserView>),
     /// The node.
     Status(oneshot::Sender<NodeStatus>),
+    /// What the doctor looks at.
+    Facts(oneshot::Sender<Box<Facts>>),
     /// Enter an organisation.
     Enrol(Box<Enrol>, oneshot::Sender<Result<Entered, EnrolError>>),
     /// Leave the organisation.
@@ -251,6 +254,20 @@ impl Handle {
     /// [`HandleError::Stopped`].
     pub async fn status(&self) -> Result<NodeStatus, HandleError> {
         self.ask(Request::Status).await
+    }
+
+    /// What the doctor looks at. Asks somebody to dial this node first, which takes seconds.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn examine(&self) -> Result<Facts, HandleError> {
+        let dialled = match self.command(Command::AskToBeDialled).await {
+            Ok(Answer::Dialled { by, ports }) => Dialled::Tried { by, ports },
+            Err(HandleError::Command(CommandError::NobodyToAsk)) => Dialled::NobodyToAsk,
+            Ok(_) | Err(_) => Dialled::NoAnswer,
+        };
+        let facts = self.ask(Request::Facts).await?;
+        Ok(Facts { dialled, ..*facts })
     }
 
     /// Enters an organisation.

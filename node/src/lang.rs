@@ -3,9 +3,11 @@
 //! Keeps true: a message that exists in one language exists in the other, for the table does not compile otherwise.
 //! Goes in: what is to be said and its arguments. Goes out: one line. JSON and logs are never translated.
 
+mod advice;
 mod errors;
 mod table;
 
+pub use advice::advice_text;
 pub use errors::chinese_error;
 pub use table::Msg;
 

@@ -133,6 +133,56 @@ pub fn default_data_dir() -> Option<PathBuf> {
     directories::ProjectDirs::from("", "", "lanchat").map(|dirs| dirs.data_local_dir().to_path_buf())
 }
 
+/// What decides here who may connect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Firewall {
+    /// ufw under Linux, switched on.
+    Ufw,
+    /// firewalld under Linux, running.
+    Firewalld,
+    /// The one of Windows.
+    Windows,
+    /// The one of macOS.
+    MacOs,
+    /// Another, or none.
+    Other,
+}
+
+/// The firewall of this machine, as far as that can be seen without rights.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn firewall() -> Firewall {
+    let ufw = fs::read_to_string("/etc/ufw/ufw.conf").unwrap_or_default();
+    if ufw.lines().any(|line| line.trim().eq_ignore_ascii_case("enabled=yes")) {
+        Firewall::Ufw
+    } else if ["/run/firewalld.pid", "/run/firewalld"].iter().any(|path| Path::new(path).exists()) {
+        Firewall::Firewalld
+    } else {
+        Firewall::Other
+    }
+}
+
+/// The firewall of this machine.
+#[cfg(windows)]
+#[must_use]
+pub fn firewall() -> Firewall {
+    Firewall::Windows
+}
+
+/// The firewall of this machine.
+#[cfg(target_os = "macos")]
+#[must_use]
+pub fn firewall() -> Firewall {
+    Firewall::MacOs
+}
+
+/// The firewall of this machine is not known here.
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
+#[must_use]
+pub fn firewall() -> Firewall {
+    Firewall::Other
+}
+
 /// Ends when the system or the person asks the program to end.
 #[cfg(unix)]
 pub async fn asked_to_end() {

@@ -1,6 +1,6 @@
 //! The OpenAPI document, generated from the routes' own types. A test compares it with the table of routes.
 
-use crate::api::{account, assets, events, messages, people, safety, session, settings};
+use crate::api::{account, assets, doctor, events, messages, people, safety, session, settings};
 use axum::Json;
 use utoipa::OpenApi;
 
@@ -20,6 +20,7 @@ use utoipa::OpenApi;
         document,
         events::socket,
         people::status,
+        doctor::doctor,
         people::users,
         people::avatar,
         safety::show,

@@ -2,7 +2,9 @@
 //! what body it takes.
 
 use crate::api::limits::{BODY, BODY_AVATAR, BODY_TEXT};
-use crate::api::{Api, account, assets, events, guard, messages, openapi, people, safety, session, settings};
+use crate::api::{
+    Api, account, assets, doctor, events, guard, messages, openapi, people, safety, session, settings,
+};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
@@ -73,6 +75,7 @@ routes! {
     GET "/api/v1/events" Open Body::None => events::socket;
 
     GET "/api/v1/status" Bearer Body::None => people::status;
+    GET "/api/v1/doctor" Bearer Body::None => doctor::doctor;
     GET "/api/v1/users" Bearer Body::None => people::users;
     GET "/api/v1/users/{user}/avatar" BearerOrTicket Body::None => people::avatar;
     GET "/api/v1/users/{user}/safety" Bearer Body::None => safety::show;

@@ -3,7 +3,7 @@
 use crate::api::peer_id::peer_id;
 use crate::handle::NodeStatus;
 use crate::store::rows::{HistoryRow, StoreStats};
-use lanchat_node_core::view::{CoordinatorState, DeviceView, Route, UserView};
+use lanchat_node_core::view::{CoordinatorState, DeviceView, RelayState, Route, UserView};
 use lanchat_proto::entry::EntryKind;
 use lanchat_proto::ids::{LogId, UserId};
 use lanchat_proto::time::Wall;
@@ -32,6 +32,16 @@ pub fn route_name(route: Route) -> &'static str {
         Route::None => "none",
         Route::Relay => "relay",
         Route::Direct => "direct",
+    }
+}
+
+/// Whether others can reach this device through the coordinator.
+#[must_use]
+pub fn relay_name(relay: RelayState) -> &'static str {
+    match relay {
+        RelayState::None => "none",
+        RelayState::Reserving => "reserving",
+        RelayState::Reserved => "reserved",
     }
 }
 
@@ -77,6 +87,8 @@ pub struct CoordinatorJson {
     pub addr: Option<String>,
     /// Code of the refusal, when it does not let this device in until the user acts.
     pub refused: Option<&'static str>,
+    /// Whether others can reach this device through it: `reserved`, `reserving` or `none`.
+    pub relay: &'static str,
 }
 
 /// Numbers of linked devices.
@@ -133,6 +145,7 @@ impl StatusJson {
     #[must_use]
     pub fn new(status: NodeStatus, store: StoreStats, now: Wall) -> Self {
         let (state, refused) = coordinator_state(status.core.coordinator);
+        let relay = relay_name(status.core.relay_state);
         let addr = status.coordinator_addr.or(status.core.coordinator_addr.map(|addr| addr.to_string()));
         Self {
             user_id: status.core.user.to_string(),
@@ -140,7 +153,7 @@ impl StatusJson {
             peer_id: status.peer_id,
             version: env!("CARGO_PKG_VERSION"),
             uptime_s: now.0.saturating_sub(status.started.0) / 1000,
-            coordinator: CoordinatorJson { state, addr, refused },
+            coordinator: CoordinatorJson { state, addr, refused, relay },
             org: status.org,
             fingerprint: status.fingerprint,
             mdns: status.mdns,

@@ -53,6 +53,8 @@ pub(super) enum Command {
     Passwd(PasswdArgs),
     /// Show how this node is doing.
     Status,
+    /// Show what stands between this PC and the others, and what to do about it.
+    Doctor,
     /// Show the people.
     Users {
         /// Part of a name or department, or @user_id.

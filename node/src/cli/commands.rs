@@ -1,6 +1,7 @@
 //! What each command does, with the running node.
 
 mod account;
+mod doctor;
 mod messages;
 mod people;
 mod settings;
@@ -29,6 +30,7 @@ pub(super) fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Logout => account::logout(&client, out),
         Command::Passwd(args) => account::passwd(&client, out, &args),
         Command::Status => people::status(&client, out),
+        Command::Doctor => doctor::doctor(&client, out),
         Command::Users { query } => people::users(&client, out, query),
         Command::Verify(args) => verify::verify(&client, out, &args),
         Command::Profile(args) => people::profile(&client, out, &args),
@@ -72,6 +74,27 @@ fn word(lang: Lang, word: &str) -> String {
         "stored" => Msg::Stored,
         "delivered" => Msg::Delivered,
         "read" => Msg::Read,
+        "real" => Msg::RealAdapter,
+        "virtual" => Msg::VirtualAdapter,
+        "loopback" => Msg::LoopbackAdapter,
+        "reserved" => Msg::Reserved,
+        "reserving" => Msg::Reserving,
+        "off" => Msg::Off,
+        "coordinator" => Msg::TheCoordinator,
+        "nobody" => Msg::NobodyToAsk,
+        "no_answer" => Msg::NoAnswer,
+        "reached" => Msg::Reached,
+        "failed" => Msg::NotReached,
+        "not_tried" | "untried" => Msg::NotTried,
+        "last_link" => Msg::LastLink,
+        "mdns" => Msg::ByMdns,
+        "forgotten" => Msg::Forgotten,
+        "ok" => Msg::Answered,
+        "refused" => Msg::DialRefused,
+        "timed_out" => Msg::DialTimedOut,
+        "unreachable" => Msg::DialUnreachable,
+        "wrong_device" => Msg::DialWrongDevice,
+        "other" => Msg::DialOther,
         other => return other.to_owned(),
     };
     lang.say(message, &[])

@@ -9,6 +9,7 @@
 )]
 
 mod commands;
+mod doctor;
 mod events;
 mod guard;
 mod routes;

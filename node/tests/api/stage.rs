@@ -1,13 +1,18 @@
 //! The stage: an API over a scripted node, and clients that can say anything.
 
+use lanchat::adapters::Adapter;
 use lanchat::api::{self, API_FILE, ApiConfig, ApiFile, ApiServer};
 use lanchat::config::Config;
+use lanchat::doctor::{Coordinator, Dialled, Facts, Mdns, MdnsState, MdnsWish, Person};
 use lanchat::handle::{
     Enrol, EnrolError, Entered, Handle, HandleEnd, HandleError, NodeStatus, NumberedEvent, Request,
 };
+use lanchat::platform::Firewall;
 use lanchat_node_core::input::Command;
 use lanchat_node_core::output::{Answer, CommandError, Event, StoredEntry};
-use lanchat_node_core::view::{CoordinatorState, DeviceView, Route, StatusView, UserView};
+use lanchat_node_core::view::{
+    AddressView, CoordinatorState, DeviceView, ReachView, RelayState, Route, Source, StatusView, UserView,
+};
 use lanchat_proto::certificate::SafetyCode;
 use lanchat_proto::codec::{self, Text};
 use lanchat_proto::entry::{Descriptor, Draft, Entry, EntryKind, LogEnd, TextBody};
@@ -15,7 +20,9 @@ use lanchat_proto::ids::{ConversationId, DeviceId, Epoch, LogId, MessageId, Real
 use lanchat_proto::limits::MAX_TEXT;
 use lanchat_proto::signed::SecretKey;
 use lanchat_proto::time::{Hlc, Wall};
+use lanchat_proto::wire::Endpoint;
 use lanchat_proto::wire::coordinator::{Presence, Refusal};
+use lanchat_proto::wire::reach::{Dialled as Outcome, DialledPort};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,6 +118,47 @@ fn status() -> NodeStatus {
     }
 }
 
+/// Bob is reached through the coordinator only, and nobody gets through to this node.
+fn facts() -> Facts {
+    let endpoint = Endpoint::new("192.168.1.6:7420".parse().unwrap());
+    let failure = Some("Timeout has been reached".to_owned());
+    let tried_ago = Some(Duration::from_secs(4));
+    let way = ReachView {
+        device: DeviceId([2; 32]),
+        user: BOB,
+        route: Route::Relay,
+        addr: Some(endpoint),
+        wanted: true,
+        addresses: vec![AddressView { endpoint, source: Source::Coordinator, tried_ago, failure }],
+        circuit_failure: None,
+        next_try: Some(Duration::from_secs(2)),
+    };
+    Facts {
+        adapters: vec![Adapter::new("eth0", "192.168.1.5".parse().unwrap(), 24, true)],
+        listening: vec![Endpoint::new("192.168.1.5:7420".parse().unwrap())],
+        loopback_only: false,
+        dialled: Dialled::NobodyToAsk,
+        firewall: Firewall::Ufw,
+        mdns: Mdns {
+            wish: MdnsWish::OffByOption,
+            state: MdnsState::Off,
+            interfaces: BTreeMap::new(),
+            announcements: 0,
+            devices: 0,
+            heard: None,
+        },
+        coordinator: Coordinator {
+            state: CoordinatorState::Connected,
+            addr: Some("192.168.1.9:7422".into()),
+            since: Duration::from_secs(60),
+            relay: RelayState::Reserved,
+        },
+        clock_offset: 7,
+        people: BTreeMap::from([(BOB, Person { name: "bob".into(), online: true })]),
+        ways: vec![way],
+    }
+}
+
 /// The author's log in the scripted node.
 struct Author {
     key: SecretKey,
@@ -169,6 +217,10 @@ fn carry_out(command: Command, author: &mut Author, events: &Events) -> Result<A
         }
         Command::AskSafetyCode { .. } => Err(CommandError::NoSafetyCode),
         Command::AskAvatar { .. } => Ok(Answer::Avatar(b"\x89PNG\r\n\x1a\nrest".to_vec())),
+        Command::AskToBeDialled => Ok(Answer::Dialled {
+            by: None,
+            ports: vec![DialledPort { port: 7420, outcome: Outcome::Failed }],
+        }),
         Command::Endorse { .. } => Err(CommandError::NotEndorsed),
         _ => Ok(Answer::Done),
     }
@@ -200,6 +252,7 @@ async fn play(mut end: HandleEnd, events: Events) {
             Request::Users(answer) => drop(answer.send(people())),
             Request::Me(answer) => drop(answer.send(user(ALICE, "alice"))),
             Request::Status(answer) => drop(answer.send(status())),
+            Request::Facts(answer) => drop(answer.send(Box::new(facts()))),
             Request::Enrol(wish, answer) => drop(answer.send(enrol(&wish).map(|()| Entered::default()))),
             Request::Logout(answer) => drop(answer.send(Ok(Entered::default()))),
             Request::ChangePassword(old, _, answer) => drop(answer.send(if *old == "right" {

@@ -10,7 +10,7 @@ use crate::handle::{Enrol, EnrolError, HandleError, NodeStatus, Request};
 use crate::password;
 use lanchat_node_core::boot::RequestId;
 use lanchat_node_core::output::{Answer, CommandError};
-use lanchat_node_core::view::CoordinatorState;
+use lanchat_node_core::view::{CoordinatorState, StatusView};
 use lanchat_node_core::{Command, Input};
 use std::path::PathBuf;
 use tokio::sync::oneshot;
@@ -50,6 +50,7 @@ impl MembershipLoop<'_> {
             Request::Users(answer) => drop(answer.send(self.core.users())),
             Request::Me(answer) => drop(answer.send(self.core.me())),
             Request::Status(answer) => drop(answer.send(self.status())),
+            Request::Facts(answer) => drop(answer.send(Box::new(self.facts()))),
             Request::ChangePassword(old, new, answer) => self.derive_proofs(old, new, answer),
             Request::Backup(file, passphrase, answer) => self.backup(file, passphrase, answer),
             Request::Enrol(wish, answer) => self.enrol(wish, answer),
@@ -126,14 +127,10 @@ impl MembershipLoop<'_> {
 
     fn status(&self) -> NodeStatus {
         let core = self.core.status();
-        let addresses = self.membership.coordinator.as_ref().map(|(_, addresses)| addresses.clone());
         NodeStatus {
             peer_id: lanchat_net::peer_id_string(&self.membership.device),
             listen: self.listen_addrs(),
-            coordinator_addr: core
-                .coordinator_addr
-                .map(|endpoint| endpoint.to_string())
-                .or_else(|| addresses.and_then(|addresses| addresses.into_iter().next())),
+            coordinator_addr: self.coordinator_addr(&core),
             org: self.membership.org.clone(),
             fingerprint: match core.coordinator {
                 CoordinatorState::None => String::new(),
@@ -145,6 +142,12 @@ impl MembershipLoop<'_> {
             started: self.shared.started,
             core,
         }
+    }
+
+    /// Where the coordinator is connected, or is said to be.
+    pub(super) fn coordinator_addr(&self, core: &StatusView) -> Option<String> {
+        let known = self.membership.coordinator.as_ref().and_then(|(_, addresses)| addresses.first());
+        core.coordinator_addr.map(|endpoint| endpoint.to_string()).or_else(|| known.cloned())
     }
 
     /// Derives both proofs of a password change off the loop; asks for the salt first.

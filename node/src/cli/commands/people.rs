@@ -28,6 +28,7 @@ pub(super) fn status(client: &Client, out: &Out) -> Result<(), Failure> {
     let coordinator = format!("{} {}", word(lang, &at("/coordinator/state")), at("/coordinator/addr"));
     let links = [("direct", at("/links/direct")), ("relay", at("/links/relay"))];
     let store = [("events", at("/store/events")), ("bytes", at("/store/bytes"))];
+    let mdns = if at("/mdns") == "true" { Msg::MdnsRuns } else { Msg::Off };
     let fill = |message, args: &[(&str, String); 2]| {
         let args = args.each_ref().map(|(name, value)| (*name, value.as_str()));
         lang.say(message, &args)
@@ -37,6 +38,8 @@ pub(super) fn status(client: &Client, out: &Out) -> Result<(), Failure> {
         (Msg::FieldDevice, field(&status, "peer_id").to_owned()),
         (Msg::FieldOrg, org),
         (Msg::FieldCoordinator, coordinator),
+        (Msg::FieldRelay, word(lang, &at("/coordinator/relay"))),
+        (Msg::FieldMdns, mdns.text(lang).to_owned()),
         (Msg::FieldListen, at("/listen")),
         (Msg::FieldLinks, fill(Msg::FieldLinksValue, &links)),
         (Msg::FieldStore, fill(Msg::FieldStoreValue, &store)),
