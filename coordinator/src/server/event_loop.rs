@@ -157,7 +157,7 @@ impl EventLoop {
             // None is taken here; dropping it refuses it.
             NetEvent::Stream { .. } => return,
             // This device is a relay and uses none.
-            NetEvent::Reserved { .. } | NetEvent::ReservationLost { .. } | NetEvent::Stream { .. } => return,
+            NetEvent::Reserved { .. } | NetEvent::ReservationLost { .. } => return,
             NetEvent::RelayRestarted => {
                 tracing::error!("The relay failed and was started anew");
                 Input::RelayRestarted
