@@ -96,6 +96,8 @@ pub struct Pc {
     pub routes: BTreeMap<DeviceId, Route>,
     /// Announcements that its program was told of.
     pub heard: BTreeMap<DeviceId, Vec<Endpoint>>,
+    /// When its program was last told that the network changed; 0: not in this run.
+    pub changed: Micros,
     /// How it is wired.
     pub wiring: Wiring,
 }
@@ -144,6 +146,7 @@ impl Pc {
             place: Place::default(),
             routes: BTreeMap::new(),
             heard: BTreeMap::new(),
+            changed: 0,
             wiring: Wiring::default(),
         }
     }

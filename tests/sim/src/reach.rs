@@ -240,6 +240,7 @@ fn talk(w: &mut World, round: u64) {
 
 fn harm(w: &mut World, fault: Fault) {
     let (a, b) = pair(w);
+    w.trace.say(w.now, || format!("fault {fault:?} {a} {b}"));
     let far = if w.rng.chance(20) { OFFICE } else { b };
     match fault {
         Fault::Wall => close_way(w, a, b),
@@ -333,6 +334,7 @@ fn crash(w: &mut World, at: At, power: bool) {
 
 fn repair(w: &mut World) {
     let (a, b) = pair(w);
+    w.trace.say(w.now, || format!("repair {a} {b}"));
     match w.rng.below(6) {
         0 => w.start(a),
         1 => w.start_office(),

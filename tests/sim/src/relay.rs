@@ -71,15 +71,22 @@ impl World {
         there && self.net.conns.get(&conn).is_some_and(|conn| conn.side(1).open && conn.side(1).admitted)
     }
 
+    /// Whether a machine's program and the coordinator have let each other in, on a connection that works.
+    #[must_use]
+    pub fn is_signed_in(&self, at: At) -> bool {
+        let conn = self.session_of(at).filter(|conn| !self.is_dead_way(*conn));
+        conn.and_then(|conn| self.net.conns.get(&conn)).is_some_and(crate::net::Conn::is_up)
+    }
+
     fn is_dead_way(&self, conn: u64) -> bool {
         let both = |conn: &crate::net::Conn| self.net.passes(conn, 0) && self.net.passes(conn, 1);
         !self.net.conns.get(&conn).is_some_and(both)
     }
 
-    /// Whether a machine holds a place.
+    /// Whether a machine holds a place, on a connection that works.
     #[must_use]
-    pub fn has_place(&self, at: At) -> bool {
-        self.office.relay.held.contains_key(&at)
+    pub fn keeps_place(&self, at: At) -> bool {
+        self.office.relay.held.get(&at).is_some_and(|conn| !self.is_dead_way(*conn))
     }
 
     /// A program wants a place.

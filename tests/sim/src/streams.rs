@@ -97,6 +97,7 @@ impl World {
                 conn.side_mut(0).open = false;
                 conn.silent = true;
             }
+            self.disturb(at, to);
         }
         self.open(conn, dial);
     }

@@ -19,6 +19,11 @@ pub const PATIENCE: Micros = 60 * SECOND;
 /// Time after which, with nothing new between two machines, one link is left and both use it: a link may be silent for
 /// the first fifteen seconds of it before that counts.
 pub const QUIET: Micros = 20 * SECOND;
+/// Time within which a circuit stands in for a direct link that fell silent, between machines that hold places at the
+/// relay: the silence is noticed after eight seconds, and for dead after fifteen.
+pub const STAND_IN: Micros = 18 * SECOND;
+/// Time within which a direct way is found after the network changed: one more dial may have to fail first.
+pub const AFTER_CHANGE: Micros = 15 * SECOND;
 /// Dials of one device by one way, and introductions for each other machine, that a machine may begin within a minute:
 /// whatever comes and goes meanwhile.
 pub const MAX_DIALS: usize = 80;
@@ -47,7 +52,11 @@ struct Pair {
     condition: Condition,
     /// From the first to the second, and back.
     direct: [Since; 2],
+    /// The same, where both are signed in indeed, or the one heard the other's announcement.
+    sure: [Since; 2],
     circuit: Since,
+    /// Both hold places at the relay, and where they cannot talk directly, that is so in both directions.
+    places: Since,
     apart: Since,
     not_direct: Since,
     /// The links of the pair, and since when they are the same.
@@ -101,6 +110,14 @@ impl World {
         }
     }
 
+    /// What a direct way is worth between two machines failed once more: the time that it lasts begins anew.
+    pub(crate) fn disturb(&mut self, a: At, b: At) {
+        let pair = self.watch.as_mut().and_then(|watch| watch.pairs.get_mut(&(a.min(b), a.max(b))));
+        if let Some(pair) = pair {
+            pair.direct = [Since::default(); 2];
+        }
+    }
+
     /// After a calm minute: whoever is still sought in vain is so with growing waits.
     pub fn look_at_calm(&mut self) {
         let from = self.now.saturating_sub(30 * SECOND);
@@ -146,9 +163,10 @@ impl World {
 
     /// Whether the first machine's program was told where the second is.
     fn knows(&self, a: At, b: At) -> bool {
-        if self.is_in_office(a) && self.is_in_office(b) {
-            return true;
-        }
+        (self.is_in_office(a) && self.is_in_office(b)) || self.heard_of(a, b)
+    }
+
+    fn heard_of(&self, a: At, b: At) -> bool {
         let Some(device) = self.pc(b).map(Pc::device) else { return false };
         let heard = self.pc(a).and_then(|pc| pc.heard.get(&device));
         heard.is_some_and(|heard| heard.contains(&self.net.home(b)))
@@ -178,8 +196,16 @@ impl World {
         for (since, way) in pair.direct.iter_mut().zip([direct(a, b), direct(b, a)]) {
             since.look(both && way, now);
         }
+        let signed_in = self.is_signed_in(a) && self.is_signed_in(b);
+        for (since, (from, to)) in pair.sure.iter_mut().zip([(a, b), (b, a)]) {
+            let told = signed_in || self.heard_of(from, to);
+            since.look(both && direct(from, to) && told && self.net.lame == 0, now);
+        }
         let carried = self.office.relay_terms.is_some() && self.is_in_office(a) && self.is_in_office(b);
         pair.circuit.look(both && carried, now);
+        let same_ways = self.net.reaches(a, b) == self.net.reaches(b, a);
+        let places = carried && same_ways && self.keeps_place(a) && self.keeps_place(b);
+        pair.places.look(both && places, now);
 
         let links: Vec<(u64, &Conn)> = self.links_between(a, b);
         let live = |conn: &Conn| conn.is_up() && self.net.passes(conn, 0) && self.net.passes(conn, 1);
@@ -196,6 +222,20 @@ impl World {
         pair.links = standing;
 
         let names = || format!("{} and {}", self.name(a), self.name(b));
+        for (from, since) in [a, b].into_iter().zip(pair.sure) {
+            let changed = self.pc(from).map_or(0, |pc| pc.changed);
+            let before = |since: Since| since.0.is_some_and(|since| changed > since);
+            let late = changed > 0 && now.saturating_sub(changed) > AFTER_CHANGE;
+            if late && before(since) && before(pair.not_direct) {
+                wrong.push(format!("{} do not try a direct way at once when the network changed", names()));
+            }
+        }
+        if self.office.relay.limit >= 10
+            && pair.places.lasts(PATIENCE, now)
+            && pair.apart.lasts(STAND_IN, now)
+        {
+            wrong.push(format!("{} are apart for long although they hold places at the relay", names()));
+        }
         if pair.direct.iter().any(|since| since.lasts(PATIENCE, now)) {
             watch.proved.0 += u64::from(directly);
             if pair.not_direct.lasts(PATIENCE, now) {

@@ -257,6 +257,7 @@ impl World {
         match &input {
             Input::Announced { device, endpoints } => drop(pc.heard.insert(*device, endpoints.clone())),
             Input::NotAnnounced { device } => drop(pc.heard.remove(device)),
+            Input::NetworkChanged => pc.changed = now,
             _ => {}
         }
         core.handle_input(input, clock);
@@ -322,6 +323,7 @@ impl World {
         pc.place = crate::relay::Place::default();
         pc.routes.clear();
         pc.heard.clear();
+        pc.changed = 0;
         let boot = pc.boot(realm, coordinator, seed, now);
         let clock = pc.clock.now(now);
         let core = NodeState::new(boot, clock);
