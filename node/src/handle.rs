@@ -82,6 +82,12 @@ pub enum EnrolError {
     /// The address cannot be read.
     #[error("'{0}' is no coordinator address: give a join link, host, host:port or multiaddr")]
     Address(String),
+    /// No coordinator was found in the own network.
+    #[error("{0}; name one with --coordinator HOST")]
+    NotFound(String),
+    /// Several organisations were found in the own network: fingerprint and address of each.
+    #[error("several organisations are announced in the local network: {}; name one's address with --coordinator", .0.join(", "))]
+    SeveralFound(Vec<String>),
     /// The user name cannot be used.
     #[error("{0}")]
     Name(String),

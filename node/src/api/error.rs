@@ -169,6 +169,12 @@ impl From<EnrolError> for ApiError {
             EnrolError::Address(address) => {
                 simple(S::UNPROCESSABLE_ENTITY, "bad_address", EXIT_FAILED).with("address", address)
             }
+            EnrolError::NotFound(reason) => {
+                simple(S::NOT_FOUND, "no_coordinator_found", EXIT_FAILED).with("reason", reason)
+            }
+            EnrolError::SeveralFound(found) => {
+                simple(S::CONFLICT, "several_organisations", EXIT_FAILED).with("candidates", json!(found))
+            }
             EnrolError::Name(reason) => Self::invalid("bad_name", reason),
             EnrolError::Password(reason) => Self::invalid("bad_new_password", reason),
             EnrolError::Unreachable { address, reason } => simple(S::BAD_GATEWAY, "unreachable", EXIT_FAILED)
@@ -270,6 +276,7 @@ pub const CODES: &[&str] = &[
     "name_taken",
     "needs_update",
     "no_coordinator",
+    "no_coordinator_found",
     "nobody_to_ask",
     "no_groups",
     "no_organisation",
@@ -285,6 +292,7 @@ pub const CODES: &[&str] = &[
     "org_full",
     "refused",
     "registration_closed",
+    "several_organisations",
     "signed_out",
     "state",
     "stopping",

@@ -41,6 +41,24 @@ pub(crate) struct Enrolment {
     pub(crate) must_change_password: bool,
 }
 
+/// As [`enrol`], looking in the own network first where no address is given.
+///
+/// # Errors
+/// [`EnrolError`].
+pub(crate) async fn find_and_enrol(
+    dir: &DataDir,
+    active: &Identity,
+    address: CoordinatorAddress,
+    wish: &Enrol,
+    loopback: bool,
+) -> Result<Enrolment, EnrolError> {
+    let address = match address.is_auto() {
+        true => address::find(active.device(), loopback).await?,
+        false => address,
+    };
+    enrol(dir, active, address, wish).await
+}
+
 /// Enters an account at a coordinator with the active device key, or with another where that key is somebody else's.
 ///
 /// # Errors

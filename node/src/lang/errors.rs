@@ -32,6 +32,8 @@ pub fn chinese_error(code: &str) -> Option<&'static str> {
         "name_taken" => "该用户名已被占用",
         "needs_update" => "此会话含有本版本不认识的内容，请更新 lanchat",
         "no_coordinator" => "未连接到协调器",
+        "no_coordinator_found" => "局域网中未找到协调器（{reason}）：请用 --coordinator 指定地址",
+        "several_organisations" => "局域网中有多个组织：{candidates}；请用 --coordinator 指定地址",
         "nobody_to_ask" => "没有已连接的对象可以询问",
         "no_groups" => "尚不支持群组：请给出用户名或 @用户ID",
         "no_organisation" => "本机不属于任何组织",

@@ -67,6 +67,11 @@ impl MembershipLoop<'_> {
             return;
         }
         let address = match self.where_to(&wish.coordinator) {
+            Ok(address) if address.is_auto() && !self.mdns_wanted() => {
+                let off = EnrolError::NotFound("mDNS is turned off".to_owned());
+                drop(answer.send(Err(off)));
+                return;
+            }
             Ok(address) => address,
             Err(error) => {
                 drop(answer.send(Err(error)));
@@ -75,8 +80,9 @@ impl MembershipLoop<'_> {
         };
         self.enrolling = true;
         let (dir, identity, back) = (self.dir.clone(), self.identity.clone(), self.back_sender.clone());
+        let loopback = self.listeners.is_loopback_only();
         tokio::spawn(async move {
-            let result = enrol::enrol(&dir, &identity, address, &wish).await.map(Box::new);
+            let result = enrol::find_and_enrol(&dir, &identity, address, &wish, loopback).await.map(Box::new);
             drop(back.send(Back::Enrolled(result, answer)).await);
         });
     }

@@ -87,10 +87,15 @@ impl MembershipLoop<'_> {
         }
     }
 
+    /// Whether the settings and the command line want mDNS.
+    pub(super) fn mdns_wanted(&self) -> bool {
+        self.settings.borrow().mdns && self.shared.mdns
+    }
+
     /// Starts or ends mDNS as the settings and the command line want it.
     pub(super) fn follow_settings(&mut self) {
-        let wanted = self.settings.borrow_and_update().mdns && self.shared.mdns;
-        if wanted {
+        self.settings.borrow_and_update();
+        if self.mdns_wanted() {
             self.nearby.start(self.listeners.all_bound(), self.listeners.is_loopback_only());
             return;
         }
