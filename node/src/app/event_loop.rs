@@ -215,8 +215,7 @@ impl<'a> MembershipLoop<'a> {
             links: BTreeMap::new(),
             listeners,
             adapters,
-            // An adapter that comes up with the program takes a moment.
-            next_look: Instant::now() + Duration::from_secs(1),
+            next_look: Instant::now() + surroundings::LOOK,
             looking: false,
             pulse: Pulse::new(now),
             coordinator: (trying, Instant::now()),
@@ -368,6 +367,7 @@ impl<'a> MembershipLoop<'a> {
                     let store = self.store.clone();
                     self.with_answers(store.load(id, log, from, max_entries, max_bytes)).await;
                 }
+                Output::Fetch(_) | Output::StopFile { .. } => {}
                 Output::Answer { request, result } => {
                     if let Some(answer) = self.waiting.remove(&request) {
                         // The asker may have gone.

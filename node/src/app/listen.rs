@@ -128,8 +128,11 @@ impl Listeners {
         self.bound.iter().all(|bound| bound.ip().is_loopback())
     }
 
-    /// Takes note of the addresses at which wildcards can be reached, before the network tells them.
+    /// Makes the addresses at which wildcards can be reached those of the adapters, before the network tells so.
     pub(crate) fn expand(&mut self, adapters: &[Adapter]) {
+        self.addresses.retain(|endpoint| {
+            self.bound.contains(endpoint) || adapters.iter().any(|one| one.ip == endpoint.ip())
+        });
         for bound in self.bound.clone().iter().filter(|bound| bound.ip().is_unspecified()) {
             let same_family = adapters.iter().filter(|one| one.ip.is_ipv4() == bound.ip().is_ipv4());
             for one in same_family {
@@ -194,6 +197,8 @@ mod tests {
             ["192.168.1.5:7420", "[fd00::5]:7420", "172.17.0.1:7420", "10.9.9.9:7420", "127.0.0.1:7420"]
         );
         assert!(!listeners.is_loopback_only());
+        listeners.expand(&[Adapter::new("eth0", "192.168.1.77".parse().unwrap(), 24, true)]);
+        assert_eq!(listeners.endpoints(&[]), [at("192.168.1.77:7420")]);
     }
 
     #[test]

@@ -6,10 +6,8 @@
 use lanchat_proto::time::{Mono, Now, Wall};
 use std::time::Duration;
 
-/// Time after a turn within which the next one comes.
-pub(crate) const BEAT: Duration = Duration::from_secs(3);
-/// Time that a turn may be late on a busy machine before this counts as a sleep.
-const LATE: Duration = Duration::from_secs(7);
+/// Time between two turns above which this counts as a sleep: a turn comes every second, later on a busy machine.
+const LATE: Duration = Duration::from_secs(10);
 /// Time by which the wall clock may run ahead of the monotonic one between two turns before this counts as a sleep.
 const AHEAD: Duration = Duration::from_secs(5);
 
@@ -31,7 +29,7 @@ impl Pulse {
         let passed = now.mono.since(self.mono);
         let on_the_wall = Duration::from_millis(now.wall.0.saturating_sub(self.wall.0));
         *self = Self::new(now);
-        passed > BEAT + LATE || on_the_wall > passed + AHEAD
+        passed > LATE || on_the_wall > passed + AHEAD
     }
 }
 

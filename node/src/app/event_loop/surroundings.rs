@@ -1,15 +1,17 @@
 //! What changes around a running node: adapters, a sleep of the machine, the own network as mDNS shows it, the settings.
 //!
-//! Keeps true: the rules hear of every change within [`BEAT`]; listing adapters, which may take long under Windows, is done
+//! Keeps true: the rules hear of every change within [`LOOK`]; listing adapters, which may take long under Windows, is done
 //! off the loop, one look at a time.
 
 use super::{Back, MembershipLoop};
 use crate::adapters::{self, Adapter};
 use crate::app::nearby::News;
-use crate::app::pulse::BEAT;
 use lanchat_net::DiscoveryEvent;
 use lanchat_node_core::Input;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Time between two looks at the adapters: a new address is to be known to everybody within seconds.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 
 /// Lists the adapters where blocking is allowed; `None` when the system does not tell.
 pub(super) async fn list_adapters() -> Option<Vec<Adapter>> {
@@ -25,7 +27,7 @@ pub(super) async fn list_adapters() -> Option<Vec<Adapter>> {
 impl MembershipLoop<'_> {
     /// Looks at the adapters, off the loop.
     pub(super) fn look_around(&mut self) {
-        self.next_look = Instant::now() + BEAT;
+        self.next_look = Instant::now() + LOOK;
         if !std::mem::replace(&mut self.looking, true) {
             let back = self.back_sender.clone();
             tokio::spawn(async move {
@@ -41,6 +43,7 @@ impl MembershipLoop<'_> {
         let Some(found) = found.filter(|found| *found != self.adapters) else { return };
         let before = adapters::subnets(&std::mem::replace(&mut self.adapters, found));
         let now = adapters::subnets(&self.adapters);
+        self.listeners.expand(&self.adapters);
         self.tell(self.listening());
         if now == before {
             return;
