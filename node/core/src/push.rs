@@ -103,10 +103,12 @@ impl NodeState {
             return;
         }
         let Some(link) = self.links.get(id) else { return };
+        let device = link.device;
         let turn: Vec<LogId> = link.sync.todo.iter().copied().collect();
         for log in turn {
             let end = self.logs.end(&log);
             let stopped = self.logs.stopped.contains(&log.conversation);
+            let withheld = self.is_withheld(&device, &log);
             let Some(link) = self.links.get_mut(id) else { return };
             let sync = &mut link.sync;
             if sync.in_flight.len() + sync.loading.len() >= BATCHES_IN_FLIGHT {
@@ -135,7 +137,7 @@ impl NodeState {
                 continue;
             }
             let from = cursor.sent.saturating_add(1);
-            if stopped || cursor.sent >= end.number || cursor.stuck >= MAX_STUCK {
+            if stopped || withheld || cursor.sent >= end.number || cursor.stuck >= MAX_STUCK {
                 sync.todo.remove(&log);
                 continue;
             }

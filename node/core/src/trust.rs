@@ -9,7 +9,7 @@ use crate::output::{Change, CommandError, Notice};
 use crate::state::NodeState;
 use lanchat_proto::certificate::{Certificate, DeviceChain, Endorsement, Member, check_chain};
 use lanchat_proto::frame::{Frame, Kind};
-use lanchat_proto::ids::{DeviceId, RealmId, UserId};
+use lanchat_proto::ids::{DeviceId, LogId, RealmId, UserId};
 use lanchat_proto::signed::Signed;
 use lanchat_proto::wire::Endpoint;
 use lanchat_proto::wire::link::Renewed;
@@ -124,6 +124,15 @@ impl NodeState {
         let (realm, user, by, at) = (self.me.realm, self.me.user, self.me.device, self.wall());
         Signed::sign(&Endorsement { realm, user, device, by, at }, &self.me.key)
             .map_err(|_| CommandError::NoSuchDevice)
+    }
+
+    /// Whether a log is not this device's to pass on: what others wrote goes to an unendorsed device of the own user from
+    /// them alone, for they may have verified the user.
+    pub(crate) fn is_withheld(&self, device: &DeviceId, log: &LogId) -> bool {
+        let theirs = self.logs.all.get(log).is_some_and(|row| row.author != self.me.user);
+        let unendorsed = |known: &KnownDevice| known.trust == DeviceTrust::Unendorsed;
+        let known = self.peers.known(device).filter(|known| known.user == self.me.user);
+        theirs && known.is_some_and(unendorsed)
     }
 
     /// Vouches for another device of the own user: its chain is the own one with one link more.

@@ -140,6 +140,24 @@ fn an_unendorsed_device_of_a_verified_user_is_told_nothing_until_it_is_accepted(
 }
 
 #[test]
+fn it_does_not_get_from_the_other_devices_of_its_user_what_peers_withhold() {
+    let (mut stage, alice, desk) = pair();
+    confirm(&mut stage, alice, desk);
+    let (laptop, _) = newcomer(&mut stage, alice, desk, DeviceChain::empty());
+    stage.heal();
+    stage.connect(desk, laptop);
+    stage.settle();
+    stage.says(alice, desk, "new secret");
+    stage.says(desk, alice, "his own");
+    stage.seconds(10);
+    assert_eq!(stage.texts(laptop, alice, desk), ["his own"]);
+    let device = stage.pcs[laptop].device();
+    stage.command(desk, Command::Endorse { device });
+    stage.settle();
+    assert_eq!(stage.texts(laptop, alice, desk), ["old secret", "new secret", "his own"]);
+}
+
+#[test]
 fn it_is_told_everything_once_an_older_device_endorses_it() {
     let (mut stage, alice, desk) = pair();
     confirm(&mut stage, alice, desk);
