@@ -209,7 +209,7 @@ fn choose(found: &FoundOnes) -> Result<CoordinatorAddress, EnrolError> {
                 .take(MAX_NAMED)
                 .map(|(realm, coordinators)| {
                     let at = addresses(coordinators).into_iter().next().unwrap_or_default();
-                    format!("{} at {at}", realm.fingerprint())
+                    format!("{} ({at})", realm.fingerprint())
                 })
                 .collect(),
         )),
