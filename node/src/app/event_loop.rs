@@ -367,7 +367,6 @@ impl<'a> MembershipLoop<'a> {
                     let store = self.store.clone();
                     self.with_answers(store.load(id, log, from, max_entries, max_bytes)).await;
                 }
-                Output::Fetch(_) | Output::StopFile { .. } => {}
                 Output::Answer { request, result } => {
                     if let Some(answer) = self.waiting.remove(&request) {
                         // The asker may have gone.
@@ -393,7 +392,9 @@ impl<'a> MembershipLoop<'a> {
 
     fn event(&mut self, event: Event) {
         if let Event::Coordinator(state) = &event {
-            self.coordinator = (*state, Instant::now());
+            if self.coordinator.0 != *state {
+                self.coordinator = (*state, Instant::now());
+            }
             let connected = matches!(state, CoordinatorState::Connected);
             if connected {
                 self.shared.signed_in();
