@@ -1,7 +1,7 @@
 //! What follows from the facts: pure, so that every case is a line of a test.
 
 use super::{Dialled, Facts, Failure, MdnsState, MdnsWish};
-use crate::adapters::AdapterKind;
+use crate::adapters::{Adapter, AdapterKind};
 use crate::platform::Firewall;
 use lanchat_node_core::view::{CoordinatorState, ReachView, RelayState, Route, Source};
 use lanchat_proto::ids::{DeviceId, UserId};
@@ -122,7 +122,8 @@ pub fn advise(facts: &Facts) -> Vec<Advice> {
     let mut advice: Vec<Advice> = Vec::new();
     advice.extend(adapters(facts));
     advice.extend(reachable(facts));
-    advice.extend(mdns(facts));
+    // Without an adapter there is nothing more to say about what needs one.
+    advice.extend(mdns(facts).filter(|one| one.code != Code::MdnsFailed || usable(facts).next().is_some()));
     advice.extend(coordinator(facts));
     advice.extend(clock(facts));
     advice.extend(facts.ways.iter().flat_map(|way| peer(facts, way)));
@@ -135,10 +136,14 @@ fn is_signed_in(facts: &Facts) -> bool {
     facts.coordinator.state == CoordinatorState::Connected
 }
 
+/// Addresses at which others could be met.
+fn usable(facts: &Facts) -> impl Iterator<Item = &Adapter> + Clone {
+    facts.adapters.iter().filter(|one| one.usable && one.kind != AdapterKind::Loopback)
+}
+
 fn adapters(facts: &Facts) -> Option<Advice> {
-    let mut usable =
-        facts.adapters.iter().filter(|one| one.usable && one.kind != AdapterKind::Loopback).peekable();
-    if usable.peek().is_none() {
+    let mut usable = usable(facts);
+    if usable.clone().next().is_none() {
         return Some(Advice::new(Code::NoAdapter, Severity::Problem));
     }
     let names: BTreeSet<&str> = usable.clone().map(|one| one.name.as_str()).collect();

@@ -97,7 +97,9 @@ fn nothing_is_said_when_all_is_well() {
 fn adapters_that_lead_nowhere_are_told() {
     let mut facts = office();
     facts.adapters = vec![adapter("lo", "127.0.0.1"), adapter("eth0", "fe80::1")];
+    facts.mdns.state = MdnsState::Failed("no adapter".into());
     assert_eq!(said(&facts), [(Code::NoAdapter, Severity::Problem)]);
+    facts.mdns.state = MdnsState::Running;
     facts.adapters = vec![adapter("docker0", "172.17.0.1"), adapter("tun0", "10.8.0.2")];
     assert_eq!(said(&facts), [(Code::OnlyVirtual, Severity::Hint)]);
     assert_eq!(argument(&facts, "adapters"), "docker0, tun0");
