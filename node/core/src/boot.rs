@@ -1,8 +1,10 @@
 //! What a node starts from: its identity, its settings, and everything the store holds that the rules need.
 
 use lanchat_proto::certificate::{Certificate, DeviceChain, ListAnchor, Revocation};
-use lanchat_proto::entry::{Descriptor, LogEnd};
-use lanchat_proto::ids::{DeviceId, Epoch, HostId, LogId, RealmId, UserId};
+use lanchat_proto::entry::{Descriptor, FileBody, LogEnd};
+use lanchat_proto::ids::{
+    ConversationId, DeviceId, EntryHash, Epoch, HostId, LogId, MessageId, RealmId, UserId,
+};
 use lanchat_proto::signed::{SecretKey, Signed};
 use lanchat_proto::state::SignedState;
 use lanchat_proto::time::{Hlc, Wall};
@@ -70,11 +72,31 @@ pub struct Settings {
     pub mesh_size: usize,
     /// How the user wishes to be seen.
     pub presence: Presence,
+    /// Whose files are fetched unasked.
+    pub auto_accept: AutoAccept,
+    /// Bytes of the largest file that is fetched unasked.
+    pub auto_accept_max: u64,
+}
+
+/// Whose files are fetched without asking the user.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AutoAccept {
+    /// Nobody's.
+    Never,
+    /// Those of these users, whom the user has starred.
+    From(std::collections::BTreeSet<UserId>),
+    /// Everybody's.
+    All,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { mesh_size: 256, presence: Presence::Online }
+        Self {
+            mesh_size: 256,
+            presence: Presence::Online,
+            auto_accept: AutoAccept::Never,
+            auto_accept_max: 25 * 1024 * 1024,
+        }
     }
 }
 
@@ -136,6 +158,86 @@ pub struct StoredRoot {
     pub confirmed: Option<DeviceId>,
 }
 
+/// How far a transfer is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum TransferState {
+    /// Offered, and not answered.
+    Offered,
+    /// Accepted, and no holder is linked.
+    Waiting,
+    /// Being fetched.
+    Running,
+    /// Paused by a user, or for want of room.
+    Paused,
+    /// The receiver has it.
+    Complete,
+    /// It cannot be had or kept.
+    Failed,
+    /// Given up, or withdrawn.
+    Cancelled,
+    /// The receiver does not want it.
+    Rejected,
+}
+
+impl TransferState {
+    /// Every state with its name for people and its number on disk.
+    pub const ALL: &'static [(Self, &'static str)] = &[
+        (Self::Offered, "offered"),
+        (Self::Waiting, "waiting"),
+        (Self::Running, "running"),
+        (Self::Paused, "paused"),
+        (Self::Complete, "complete"),
+        (Self::Failed, "failed"),
+        (Self::Cancelled, "cancelled"),
+        (Self::Rejected, "rejected"),
+    ];
+
+    /// The name in the API and on disk.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(state, _)| *state == self).map_or("", |(_, name)| name)
+    }
+
+    /// The state with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, other)| *other == name).map(|(state, _)| *state)
+    }
+
+    /// Whether nothing more happens to it by itself.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Complete | Self::Failed | Self::Cancelled | Self::Rejected)
+    }
+}
+
+impl std::fmt::Display for TransferState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A transfer as the store holds it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredTransfer {
+    /// The message that offers the file; names the transfer.
+    pub offer: MessageId,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The entry that offers it.
+    pub entry: EntryHash,
+    /// Who offers it.
+    pub author: UserId,
+    /// The device that does.
+    pub device: DeviceId,
+    /// What is offered.
+    pub file: FileBody,
+    /// How far it is.
+    pub state: TransferState,
+    /// What went wrong, for people; empty for nothing.
+    pub error: String,
+}
+
 /// Everything that the store holds for the rules.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
@@ -153,6 +255,8 @@ pub struct Stored {
     pub roots: Vec<StoredRoot>,
     /// Acts of revocation lists with why the list is believed, rising for each issuer.
     pub revocations: Vec<(ListAnchor, Signed<Revocation>)>,
+    /// All transfers.
+    pub transfers: Vec<StoredTransfer>,
     /// Correction of the wall clock in milliseconds, as last known.
     pub clock_offset: i64,
     /// Newest stamp given or adopted.

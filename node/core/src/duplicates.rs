@@ -117,5 +117,6 @@ impl NodeState {
         if let Some(id) = id {
             self.begin_sync(id);
         }
+        self.move_transfers(device);
     }
 }

@@ -4,12 +4,13 @@ use crate::boot::{Channel, DialId, LinkId, LoadId, PersistId, RequestId};
 use crate::reach::Subnet;
 use lanchat_proto::certificate::SafetyCode;
 use lanchat_proto::codec::Blob;
-use lanchat_proto::entry::{LogEnd, WireEntry};
+use lanchat_proto::entry::{FileBody, LogEnd, WireEntry};
 use lanchat_proto::frame::Frame;
 use lanchat_proto::ids::{ConversationId, DeviceId, LogId, MessageId, UserId};
 use lanchat_proto::limits::MAX_AVATAR;
 use lanchat_proto::names::{DisplayName, Note, UserName};
 use lanchat_proto::wire::Endpoint;
+use lanchat_proto::wire::blob::BlobRefusal;
 use lanchat_proto::wire::coordinator::{PasswordProof, Presence};
 
 /// Something happened.
@@ -104,6 +105,22 @@ pub enum Input {
         /// Entries with their arrival numbers.
         entries: Vec<(u64, WireEntry)>,
     },
+    /// An offered file is being sent to somebody, or no more.
+    Serving {
+        /// The offer.
+        offer: MessageId,
+        /// Whether it is.
+        now: bool,
+    },
+    /// A fetch ended.
+    FetchEnded {
+        /// The offer.
+        offer: MessageId,
+        /// The link of the order.
+        link: LinkId,
+        /// How.
+        end: FetchEnd,
+    },
     /// The user wants something.
     Command {
         /// Repeated by the answer.
@@ -113,6 +130,36 @@ pub enum Input {
     },
     /// The program ends: say goodbye.
     Stop,
+}
+
+/// How a fetch ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FetchEnd {
+    /// The file is whole, verified, and under its final name.
+    Complete,
+    /// The stream or the link broke, or the holder was found out to break the rules: it is tried again.
+    Broken,
+    /// The holder does not send it.
+    Refused(BlobRefusal),
+    /// There is no room here: it goes on when there is.
+    NoRoom,
+    /// It cannot be kept here, for this reason, for people.
+    Failed(String),
+}
+
+/// What a user can want of a transfer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TransferAct {
+    /// Fetch it.
+    Accept,
+    /// Never fetch it.
+    Reject,
+    /// Fetch or send no more for now.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Give it up; the author withdraws the offer.
+    Cancel,
 }
 
 /// What a user can want.
@@ -126,6 +173,20 @@ pub enum Command {
         text: String,
         /// Which message it answers.
         reply_to: Option<MessageId>,
+    },
+    /// Offer a file to a user. The shell has hashed it and holds it ready.
+    OfferFile {
+        /// To whom.
+        to: UserId,
+        /// What.
+        file: FileBody,
+    },
+    /// Act on a transfer.
+    Transfer {
+        /// The message that offers the file.
+        offer: MessageId,
+        /// What to do.
+        act: TransferAct,
     },
     /// Shake a user's window.
     Nudge {

@@ -29,9 +29,11 @@ mod session;
 mod state;
 mod sync;
 mod timers;
+mod transfers;
 mod trust;
 pub mod view;
 mod whole;
+mod words;
 mod writes;
 
 pub use boot::Boot;

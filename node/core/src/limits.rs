@@ -102,6 +102,15 @@ pub const MAX_UNACKNOWLEDGED: usize = 64;
 /// Epochs that one run may open because peers say that this copy is old. Further claims are ignored.
 pub const MAX_NEW_EPOCHS: u32 = 8;
 
+/// Transfers that are offered, waiting, running or paused. A further offer is not shown as a transfer, nor fetched.
+pub const MAX_TRANSFERS: usize = 4096;
+/// Wait before a fetch that broke is tried again; doubled with each failure in a row.
+pub const TRANSFER_RETRY: Duration = Duration::from_secs(1);
+/// Longest wait before a fetch is tried again, also after want of room or a pause by the holder.
+pub const TRANSFER_RETRY_MAX: Duration = Duration::from_secs(15);
+/// Files fetched at a time. Further ones wait for one to end.
+pub const MAX_FETCHES: usize = 4;
+
 /// Most that may be on its way from one holder of content by a direct link, in bytes.
 pub const CREDIT_DIRECT: u64 = 4 * 1024 * 1024;
 /// The same through the coordinator.

@@ -212,7 +212,7 @@ impl NodeState {
         Ok(())
     }
 
-    fn check_recipient(&self, to: &UserId) -> Result<(), CommandError> {
+    pub(crate) fn check_recipient(&self, to: &UserId) -> Result<(), CommandError> {
         if *to == self.me.user {
             return Err(CommandError::Yourself);
         }
@@ -222,7 +222,7 @@ impl NodeState {
     }
 
     /// Writes one message; the answer comes when it is on disk.
-    fn say(
+    pub(crate) fn say(
         &mut self,
         request: RequestId,
         to: UserId,

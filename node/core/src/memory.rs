@@ -3,13 +3,13 @@
 //! Keeps true: the same as the database: a list of changes is applied whole or not at all, an entry only at the end of
 //! its log, a receipt only over one with a lower counter. A clone is a copy of the disk.
 
-use crate::boot::{KnownDevice, Stored, StoredLog, StoredRoot};
+use crate::boot::{KnownDevice, Stored, StoredLog, StoredRoot, StoredTransfer};
 use crate::output::{Change, StoredEntry};
 use lanchat_proto::certificate::{Certificate, DeviceChain, ListAnchor, Revocation};
 use lanchat_proto::entry::{Descriptor, Entry, EntryKind, LogEnd, TextBody, WireEntry};
 use lanchat_proto::ids::{ConversationId, DeviceId, Epoch, LogId, MessageId, UserId};
 use lanchat_proto::signed::Signed;
-use lanchat_proto::state::{Receipt, ReceiptRecord, SignedState, StateKey};
+use lanchat_proto::state::{FileRecord, Receipt, ReceiptRecord, SignedState, StateKey};
 use lanchat_proto::time::{Hlc, Wall};
 use lanchat_proto::wire::coordinator::{DirectoryMark, Profile};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +59,8 @@ pub struct MemoryStore {
     logs: BTreeMap<LogId, MemoryLog>,
     branches: Vec<StoredEntry>,
     states: BTreeMap<StateKey, (ReceiptRecord, SignedState)>,
+    words: BTreeMap<(ConversationId, MessageId, DeviceId), (u64, SignedState)>,
+    transfers: BTreeMap<MessageId, StoredTransfer>,
     profiles: BTreeMap<UserId, Profile>,
     directory: DirectoryMark,
     devices: BTreeMap<DeviceId, KnownDevice>,
@@ -110,6 +112,10 @@ impl MemoryStore {
         match change {
             Change::Entry(stored) => return self.append(stored),
             Change::Receipt { record, signed } => self.receipt(record, signed),
+            Change::Word { record, signed } => self.word(record, signed),
+            Change::Transfer(transfer) => {
+                self.transfers.insert(transfer.offer, transfer.clone());
+            }
             Change::Epoch(epoch) => self.epoch = Some(*epoch),
             Change::Branch { log, from } => self.branch(log, *from),
             Change::Freeze { log } => {
@@ -166,6 +172,13 @@ impl MemoryStore {
         Ok(())
     }
 
+    fn word(&mut self, record: &FileRecord, signed: &SignedState) {
+        let key = (record.conversation, record.offer, record.device);
+        if self.words.get(&key).is_none_or(|(counter, _)| *counter < record.counter) {
+            self.words.insert(key, (record.counter, signed.clone()));
+        }
+    }
+
     fn receipt(&mut self, record: &ReceiptRecord, signed: &SignedState) {
         let Ok(key) = signed.peek().map(|state| state.key()) else { return };
         let newer = self.states.get(&key).is_none_or(|(old, _)| old.counter < record.counter);
@@ -215,7 +228,11 @@ impl MemoryStore {
         });
         Stored {
             logs: logs.collect(),
-            states: self.states.values().map(|(_, signed)| signed.clone()).collect(),
+            states: {
+                let receipts = self.states.values().map(|(_, signed)| signed);
+                receipts.chain(self.words.values().map(|(_, signed)| signed)).cloned().collect()
+            },
+            transfers: self.transfers.values().cloned().collect(),
             profiles: self.profiles.values().cloned().collect(),
             directory: self.directory,
             devices: self.devices.values().cloned().collect(),
@@ -327,6 +344,8 @@ fn log_of(change: &Change) -> Option<LogId> {
         Change::Entry(stored) => Some(stored.entry.header.log()),
         Change::Branch { log, .. } | Change::Freeze { log } => Some(*log),
         Change::Receipt { .. }
+        | Change::Word { .. }
+        | Change::Transfer(_)
         | Change::Epoch(_)
         | Change::Device(_)
         | Change::Root(_)

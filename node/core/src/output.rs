@@ -1,15 +1,19 @@
 //! All that a node can ask its shell for. The shell carries outputs out in order.
 
-use crate::boot::{Channel, DialId, KnownDevice, LinkId, LoadId, PersistId, RequestId, StoredRoot};
+use crate::boot::{
+    Channel, DialId, KnownDevice, LinkId, LoadId, PersistId, RequestId, StoredRoot, StoredTransfer,
+    TransferState,
+};
 use crate::view::{CoordinatorState, Route};
 use lanchat_proto::certificate::{Certificate, DeviceChain, ListAnchor, Revocation, SafetyCode};
-use lanchat_proto::entry::{Descriptor, Entry};
+use lanchat_proto::entry::{Descriptor, Entry, FileBody};
 use lanchat_proto::frame::Frame;
 use lanchat_proto::ids::{ConversationId, DeviceId, Epoch, LogId, MessageId, UserId};
 use lanchat_proto::signed::Signed;
-use lanchat_proto::state::{ReceiptRecord, SignedState};
+use lanchat_proto::state::{FileRecord, ReceiptRecord, SignedState};
 use lanchat_proto::time::Wall;
 use lanchat_proto::wire::Endpoint;
+use lanchat_proto::wire::blob::BlobOpen;
 use lanchat_proto::wire::coordinator::{DirectoryMark, Presence, Profile, Refusal};
 use lanchat_proto::wire::reach::DialledPort;
 
@@ -77,6 +81,16 @@ pub enum Output {
         /// Bytes of entries after which to stop, beyond the first entry.
         max_bytes: usize,
     },
+    /// Fetch what is missing of an offered file over this link. It replaces an earlier fetch of the offer, which may still
+    /// take what it has asked for.
+    Fetch(FetchOrder),
+    /// Stop fetching and serving a file. With `discard` what was fetched of it is removed.
+    StopFile {
+        /// The offer.
+        offer: MessageId,
+        /// Whether nothing of it is wanted any more.
+        discard: bool,
+    },
     /// The answer to a command.
     Answer {
         /// The command.
@@ -100,6 +114,15 @@ pub enum Change {
         /// The record as it travels.
         signed: SignedState,
     },
+    /// The newest word of its key about an offered file.
+    Word {
+        /// The record, read.
+        record: FileRecord,
+        /// The record as it travels.
+        signed: SignedState,
+    },
+    /// A transfer, new or changed.
+    Transfer(StoredTransfer),
     /// This database's epoch from now on.
     Epoch(Epoch),
     /// A fork of this device's own log: entries from this number on move to the branch table, kept but no more part
@@ -173,6 +196,21 @@ pub struct StoredEntry {
     /// Whether its log begins with it here although its number is above 1: this device was told that it does. Any other
     /// entry has to follow what is on disk.
     pub begins: bool,
+}
+
+/// What is to be fetched, from where, and by which right.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FetchOrder {
+    /// The message that offers it; names the transfer.
+    pub offer: MessageId,
+    /// What the holder is asked for.
+    pub open: BlobOpen,
+    /// What is offered.
+    pub file: FileBody,
+    /// The link to the holder.
+    pub link: LinkId,
+    /// Whether the coordinator carries that link.
+    pub relayed: bool,
 }
 
 /// What a command brought.
@@ -261,6 +299,12 @@ pub enum CommandError {
     /// No such device, or not one that the command is for.
     #[error("no such device")]
     NoSuchDevice,
+    /// No such offer of a file.
+    #[error("there is no such transfer")]
+    NoSuchTransfer,
+    /// The transfer is at a point where that cannot be done.
+    #[error("that cannot be done: the transfer is {0}")]
+    TransferState(TransferState),
     /// This device is not endorsed itself.
     #[error("this device is not endorsed by your first one")]
     NotEndorsed,
@@ -311,6 +355,11 @@ pub enum Event {
         route: Route,
         /// Where.
         addr: Option<Endpoint>,
+    },
+    /// A transfer is new or came on.
+    Transfer {
+        /// The message that offers the file.
+        offer: MessageId,
     },
     /// A profile changed.
     Profile {

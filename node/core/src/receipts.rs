@@ -7,13 +7,16 @@
 use crate::boot::LinkId;
 use crate::output::{Event, StoredEntry};
 use crate::state::{Me, NodeState};
+use crate::words::Words;
 use crate::writes::Write;
 use lanchat_proto::codec::BoundedVec;
 use lanchat_proto::entry::Descriptor;
 use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::ids::{ConversationId, DeviceId, LogId, UserId};
 use lanchat_proto::limits::MAX_STATES;
-use lanchat_proto::state::{Receipt, ReceiptRecord, STATE_RECEIPT, SignedState, StateKey};
+use lanchat_proto::state::{
+    Receipt, ReceiptRecord, STATE_FILE, STATE_RECEIPT, SignedState, StateKey, StateRecord,
+};
 use lanchat_proto::wire::link::States;
 use std::collections::BTreeMap;
 
@@ -93,8 +96,12 @@ impl Receipts {
     }
 }
 
-/// Hash over records in order of their keys.
-fn digest<'a>(slots: impl Iterator<Item = &'a Slot>) -> [u8; 16] {
+/// Hash over receipts in order of their keys, and over all words about files.
+fn digest<'a>(
+    slots: impl Iterator<Item = &'a Slot>,
+    words: &Words,
+    conversation: &ConversationId,
+) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new_derive_key("lanchat/states/1");
     for slot in slots {
         hasher.update(&slot.record.reader.0);
@@ -105,6 +112,7 @@ fn digest<'a>(slots: impl Iterator<Item = &'a Slot>) -> [u8; 16] {
         hasher.update(&slot.record.receipt.received.to_le_bytes());
         hasher.update(&slot.record.receipt.read.to_le_bytes());
     }
+    words.digest(conversation, &mut hasher);
     let mut bytes = [0; 16];
     hasher.finalize_xof().fill(&mut bytes);
     bytes
@@ -242,15 +250,14 @@ impl NodeState {
     pub(crate) fn state_digests(&self, conversation: &ConversationId, peer: &UserId) -> ([u8; 16], [u8; 16]) {
         let about = |user: &UserId| {
             let user = *user;
-            digest(
-                self.receipts
-                    .of(conversation)
-                    .filter(move |slot| self.author_of(&slot.record.log) == Some(user)),
-            )
+            let slots = self.receipts.of(conversation);
+            let theirs = slots.filter(move |slot| self.author_of(&slot.record.log) == Some(user));
+            digest(theirs, &self.words, conversation)
         };
         if *peer == self.me.user {
             let own = *peer;
-            let by_own = digest(self.receipts.of(conversation).filter(|slot| slot.record.user == own));
+            let slots = self.receipts.of(conversation).filter(|slot| slot.record.user == own);
+            let by_own = digest(slots, &self.words, conversation);
             return (about(peer), by_own);
         }
         (about(peer), about(&self.me.user))
@@ -264,6 +271,7 @@ impl NodeState {
             .of(conversation)
             .filter(|slot| own_device || self.author_of(&slot.record.log) == Some(*peer))
             .map(|slot| slot.signed.clone())
+            .chain(self.words.of(conversation).map(|(_, signed)| signed.clone()))
             .collect();
         for chunk in records.chunks(MAX_STATES) {
             let frame = States { records: BoundedVec::first(chunk.to_vec()) };
@@ -275,10 +283,16 @@ impl NodeState {
         let Some(peer) = self.user_of_link(link) else { return };
         let device = self.links.get(link).map(|link| link.device);
         let mut receipts: Vec<(ReceiptRecord, SignedState)> = Vec::new();
+        let mut words = Vec::new();
         // Words of the sender that its own do not replace: it went back in time, and has to know which counters it used.
         let mut behind = Vec::new();
         for signed in &states.records {
-            let Ok(record) = ReceiptRecord::open(signed, &self.me.realm) else { continue };
+            let Ok(state) = StateRecord::open(signed, &self.me.realm) else { continue };
+            if state.kind == STATE_FILE {
+                words.extend(self.word_came(&state, signed, &peer));
+                continue;
+            }
+            let Ok(record) = ReceiptRecord::read(&state) else { continue };
             if record.reader == self.me.device {
                 receipts.extend(self.own_record_came(&record));
                 continue;
@@ -300,8 +314,8 @@ impl NodeState {
             let frame = States { records: BoundedVec::first(behind) };
             self.post(link, Frame::new(Kind::States, &frame));
         }
-        if !receipts.is_empty() {
-            self.write(Write { receipts, ..Write::default() }, Vec::new());
+        if !receipts.is_empty() || !words.is_empty() {
+            self.write(Write { receipts, words, ..Write::default() }, Vec::new());
         }
     }
 

@@ -43,6 +43,8 @@ impl NodeState {
             | Command::MarkRead { .. }
             | Command::SetPresence { .. }
             | Command::AskToBeDialled
+            | Command::OfferFile { .. }
+            | Command::Transfer { .. }
             | Command::Endorse { .. }
             | Command::AcceptDevice { .. }
             | Command::AskSafetyCode { .. }

@@ -20,6 +20,8 @@ use crate::rng::Rng;
 use crate::session::Session;
 use crate::sync::Loads;
 use crate::timers::{Timer, Timers};
+use crate::transfers::Transfers;
+use crate::words::Words;
 use crate::writes::Writes;
 use lanchat_proto::certificate::{Certificate, CertificateError, DeviceChain};
 use lanchat_proto::codec::EncodeError;
@@ -64,6 +66,8 @@ pub struct NodeState {
     pub(crate) writes: Writes,
     pub(crate) loads: Loads,
     pub(crate) receipts: Receipts,
+    pub(crate) words: Words,
+    pub(crate) transfers: Transfers,
     pub(crate) revoked: RevocationLists,
     pub(crate) forks: Forks,
     pub(crate) nudged: BTreeMap<UserId, Mono>,
@@ -110,6 +114,8 @@ impl NodeState {
             logs: Logs::new(&me, stored.logs, stored.arrival),
             writes: Writes::default(),
             loads: Loads::default(),
+            words: Words::new(&me, &stored.states),
+            transfers: Transfers::new(stored.transfers),
             receipts: Receipts::new(&me, stored.states),
             revoked: RevocationLists::new(&me.realm, stored.revocations),
             forks: Forks::default(),
@@ -152,6 +158,8 @@ impl NodeState {
             Input::Stored { id } => self.stored(id),
             Input::StoreFailed { id, ends, reason } => self.store_failed(id, &ends, reason),
             Input::Loaded { id, entries } => self.loaded(id, entries),
+            Input::Serving { offer, now } => self.serving(offer, now),
+            Input::FetchEnded { offer, link, end } => self.fetch_ended(offer, link, end),
             Input::Command { request, command } => {
                 if let Some(result) = self.command(request, command) {
                     self.out.push_back(Output::Answer { request, result });
@@ -193,6 +201,7 @@ impl NodeState {
                 Timer::PassOn(conversation) => self.pass_on(&conversation),
                 Timer::StoreRetry => self.retry_changes(),
                 Timer::LogEnd(log) => self.read_log_end(log),
+                Timer::Transfer(offer) => self.transfer_due(offer),
                 Timer::Unstick(link) => self.unstick(link),
             }
         }
@@ -220,6 +229,8 @@ impl NodeState {
             Command::SendText { to, text, reply_to } => {
                 self.send_text(request, to, &text, reply_to).err().map(Err)
             }
+            Command::OfferFile { to, file } => self.offer_file(request, to, &file).err().map(Err),
+            Command::Transfer { offer, act } => Some(self.act_on(offer, act).map(|()| Answer::Done)),
             Command::Nudge { to } => self.nudge(request, to).err().map(Err),
             Command::MarkRead { conversation } => {
                 self.mark_read(&conversation);

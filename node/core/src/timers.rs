@@ -3,7 +3,7 @@
 //! Keeps true: setting a timer replaces the one of the same purpose; nothing fires early.
 
 use crate::boot::{DialId, LinkId, RequestId};
-use lanchat_proto::ids::{ConversationId, DeviceId, LogId};
+use lanchat_proto::ids::{ConversationId, DeviceId, LogId, MessageId};
 use lanchat_proto::time::Mono;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +42,8 @@ pub(crate) enum Timer {
     StoreRetry,
     /// The end of a log is read again.
     LogEnd(LogId),
+    /// A transfer that broke or had no room is tried again.
+    Transfer(MessageId),
     /// What a link's other end did not take is offered again.
     Unstick(LinkId),
 }
@@ -65,6 +67,7 @@ impl Timer {
             Self::PassOn(_) => "pass entries on",
             Self::StoreRetry => "store retry",
             Self::LogEnd(_) => "log end",
+            Self::Transfer(_) => "transfer",
             Self::Unstick(_) => "offer again",
         }
     }

@@ -1,5 +1,6 @@
 //! What a node shows of its state: plain copies, for the API.
 
+use crate::boot::StoredTransfer;
 use lanchat_proto::ids::{DeviceId, RealmId, UserId};
 use lanchat_proto::time::Wall;
 use lanchat_proto::wire::Endpoint;
@@ -134,6 +135,17 @@ pub struct UserView {
     pub last_seen: Option<Wall>,
     /// The devices.
     pub devices: Vec<DeviceView>,
+}
+
+/// A transfer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TransferView {
+    /// What the store holds of it.
+    pub stored: StoredTransfer,
+    /// Whether this user's device offers it.
+    pub outgoing: bool,
+    /// The other user of the conversation.
+    pub peer: UserId,
 }
 
 /// The node as a whole.

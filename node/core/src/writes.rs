@@ -11,7 +11,7 @@ use crate::state::NodeState;
 use crate::timers::Timer;
 use lanchat_proto::entry::{ENTRY_CRITICAL, Entry, EntryKind, LogEnd, WireEntry};
 use lanchat_proto::ids::LogId;
-use lanchat_proto::state::{ReceiptRecord, SignedState};
+use lanchat_proto::state::{FileRecord, ReceiptRecord, SignedState};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What waits for one write.
@@ -19,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Write {
     pub(crate) entries: Vec<StoredEntry>,
     pub(crate) receipts: Vec<(ReceiptRecord, SignedState)>,
+    /// Words about files.
+    pub(crate) words: Vec<(FileRecord, SignedState)>,
     pub(crate) answer: Option<(RequestId, Answer)>,
     /// An own log whose branch is moved aside, with the end that it has then.
     pub(crate) moved: Option<(LogId, LogEnd)>,
@@ -42,6 +44,8 @@ pub(crate) struct Writes {
     emptying: BTreeSet<LogId>,
     /// Receipts that are written again: nobody sends them a second time.
     receipts: Vec<(ReceiptRecord, SignedState)>,
+    /// Words about files that are written again.
+    words: Vec<(FileRecord, SignedState)>,
 }
 
 impl Writes {
@@ -75,9 +79,13 @@ impl NodeState {
                 log.write = Some(id);
             }
             changes.push(Change::Entry(stored.clone()));
+            changes.extend(self.offer_queued(stored).map(Change::Transfer));
         }
         for (record, signed) in &write.receipts {
             changes.push(Change::Receipt { record: record.clone(), signed: signed.clone() });
+        }
+        for (record, signed) in &write.words {
+            changes.push(Change::Word { record: record.clone(), signed: signed.clone() });
         }
         self.writes.own += usize::from(write.answer.is_some());
         self.writes.all.insert(id, write);
@@ -119,6 +127,9 @@ impl NodeState {
         for (record, signed) in write.receipts {
             self.receipt_on_disk(record, signed);
         }
+        for (record, signed) in write.words {
+            self.word_on_disk(record, signed);
+        }
     }
 
     /// Tells the user of an entry, and takes its stamp into account.
@@ -133,6 +144,9 @@ impl NodeState {
         }
         if kind != Some(EntryKind::Open) && self.logs.is_news(header.message) {
             self.event(Event::Message(Box::new(stored.clone())));
+            if kind == Some(EntryKind::File) {
+                self.offer_on_disk(header.message);
+            }
         }
     }
 
@@ -167,6 +181,15 @@ impl NodeState {
         }
         for (record, _) in &write.receipts {
             self.receipts.forget_queued(record);
+        }
+        for (record, _) in &write.words {
+            self.words.forget_queued(record);
+        }
+        if write.entries.is_empty() && !write.words.is_empty() {
+            self.writes.words.extend(write.words);
+            let over = self.writes.words.len().saturating_sub(MAX_RETRIES);
+            self.writes.words.drain(..over);
+            self.timers.set_once(Timer::StoreRetry, self.after(STORE_RETRY));
         }
         if write.entries.is_empty() && !write.receipts.is_empty() {
             self.writes.receipts.extend(write.receipts);
@@ -221,8 +244,10 @@ impl NodeState {
         }
         let receipts = std::mem::take(&mut self.writes.receipts);
         let receipts = self.still_newest(receipts);
-        if !receipts.is_empty() {
-            self.write(Write { receipts, ..Write::default() }, Vec::new());
+        let words = std::mem::take(&mut self.writes.words);
+        let words = self.still_newest_words(words);
+        if !receipts.is_empty() || !words.is_empty() {
+            self.write(Write { receipts, words, ..Write::default() }, Vec::new());
         }
         let mut changes = std::mem::take(&mut self.writes.retry);
         for change in &mut changes {

@@ -151,6 +151,10 @@ impl From<CommandError> for ApiError {
             CommandError::Refused(refusal) => refusal_error(refusal, 0),
             CommandError::TimedOut => simple(S::GATEWAY_TIMEOUT, "coordinator_timeout", EXIT_TIMED_OUT),
             CommandError::NoSuchDevice => simple(S::NOT_FOUND, "no_such_device", EXIT_FAILED),
+            CommandError::NoSuchTransfer => simple(S::NOT_FOUND, "no_such_transfer", EXIT_FAILED),
+            CommandError::TransferState(state) => {
+                simple(S::CONFLICT, "transfer_state", EXIT_FAILED).with("state", state.name())
+            }
             CommandError::NotEndorsed => simple(S::FORBIDDEN, "not_endorsed", EXIT_REFUSED),
             CommandError::NoSafetyCode => simple(S::NOT_FOUND, "no_safety_code", EXIT_FAILED),
             CommandError::CodeChanged => simple(S::CONFLICT, "code_changed", EXIT_FAILED),
@@ -283,6 +287,8 @@ pub const CODES: &[&str] = &[
     "no_safety_code",
     "no_such_account",
     "no_such_device",
+    "no_such_transfer",
+    "transfer_state",
     "no_such_message",
     "no_such_page",
     "no_such_user",

@@ -367,6 +367,7 @@ impl<'a> MembershipLoop<'a> {
                     let store = self.store.clone();
                     self.with_answers(store.load(id, log, from, max_entries, max_bytes)).await;
                 }
+                Output::Fetch(_) | Output::StopFile { .. } => {}
                 Output::Answer { request, result } => {
                     if let Some(answer) = self.waiting.remove(&request) {
                         // The asker may have gone.

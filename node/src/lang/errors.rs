@@ -39,6 +39,8 @@ pub fn chinese_error(code: &str) -> Option<&'static str> {
         "no_organisation" => "本机不属于任何组织",
         "no_safety_code" => "尚无该用户的安全码：其设备均未出示设备链的起点",
         "no_such_account" => "没有该账号",
+        "no_such_transfer" => "没有这个传输",
+        "transfer_state" => "无法执行：该传输的状态是 {state}",
         "no_such_device" => "没有该设备",
         "no_such_message" => "没有该消息",
         "no_such_page" => "没有该页面",

@@ -113,6 +113,8 @@ export const chinese = {
   error_no_safety_code: "尚无该用户的安全码",
   error_no_organisation: "本机不属于任何组织",
   error_no_such_account: "没有该账号",
+  error_no_such_transfer: "没有这个传输",
+  error_transfer_state: "传输当前的状态不允许这样做",
   error_no_such_device: "没有该设备",
   error_no_such_message: "没有该消息",
   error_no_such_page: "没有该页面",

@@ -113,6 +113,8 @@ export const english = {
   error_no_safety_code: "There is no safety code of that person yet",
   error_no_organisation: "This PC is in no organisation",
   error_no_such_account: "There is no such account",
+  error_no_such_transfer: "There is no such transfer",
+  error_transfer_state: "The transfer is at a point where that cannot be done",
   error_no_such_device: "There is no such device",
   error_no_such_message: "There is no such message",
   error_no_such_page: "There is no such page",

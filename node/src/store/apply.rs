@@ -9,14 +9,14 @@ use super::Membership;
 use super::convert::{encoded, shifted, small, unshifted};
 use super::limits::MOVED_ANSWERS;
 use super::load::{log_end, log_row};
-use lanchat_node_core::boot::{DeviceTrust, KnownDevice};
+use lanchat_node_core::boot::{DeviceTrust, KnownDevice, StoredTransfer};
 use lanchat_node_core::output::{Change, StoredEntry};
 use lanchat_proto::certificate::{ListAnchor, Revocation};
 use lanchat_proto::entry::{EntryError, EntryKind, LogEnd, TextBody};
 use lanchat_proto::ids::{DeviceId, EntryHash, Epoch, LogId, MessageId, RealmId};
 use lanchat_proto::limits::MAX_CLOCK_AHEAD;
 use lanchat_proto::signed::Signed;
-use lanchat_proto::state::{ReceiptRecord, STATE_RECEIPT, SignedState};
+use lanchat_proto::state::{FileRecord, ReceiptRecord, STATE_FILE, STATE_RECEIPT, SignedState};
 use lanchat_proto::time::{Hlc, Wall};
 use lanchat_proto::wire::coordinator::{DirectoryMark, Profile};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -52,6 +52,8 @@ pub(super) fn apply(sql: &Connection, owner: &Owner, change: &Change) -> Result<
     match change {
         Change::Entry(stored) => entry(sql, owner, stored)?,
         Change::Receipt { record, signed } => receipt(sql, record, signed)?,
+        Change::Word { record, signed } => word(sql, record, signed)?,
+        Change::Transfer(stored) => transfer(sql, stored)?,
         Change::Epoch(epoch) => set_epoch(sql, *epoch)?,
         Change::Branch { log, from } => branch(sql, log, *from)?,
         Change::Freeze { log } => {
@@ -336,6 +338,40 @@ fn receipt(sql: &Connection, record: &ReceiptRecord, signed: &SignedState) -> ru
         encoded(signed)?
     ])
     .map(drop)
+}
+
+fn word(sql: &Connection, record: &FileRecord, signed: &SignedState) -> rusqlite::Result<()> {
+    sql.prepare_cached(
+        "INSERT INTO states (conversation, kind, subject, device, user, counter, received, seen, signed) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7) \
+         ON CONFLICT (conversation, kind, subject, device) DO UPDATE SET user = excluded.user, \
+         counter = excluded.counter, signed = excluded.signed WHERE excluded.counter > counter",
+    )?
+    .execute(params![
+        record.conversation.0,
+        STATE_FILE,
+        record.offer.0,
+        record.device.0,
+        record.user.0,
+        shifted(record.counter),
+        encoded(signed)?
+    ])
+    .map(drop)
+}
+
+fn transfer(sql: &Connection, stored: &StoredTransfer) -> rusqlite::Result<()> {
+    sql.prepare_cached("INSERT OR REPLACE INTO transfers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+        .execute(params![
+            stored.offer.0,
+            stored.conversation.0,
+            stored.entry.0,
+            stored.author.0,
+            stored.device.0,
+            encoded(&stored.file)?,
+            stored.state.name(),
+            stored.error
+        ])
+        .map(drop)
 }
 
 fn known_device(sql: &Connection, known: &KnownDevice) -> rusqlite::Result<()> {

@@ -6,9 +6,11 @@
 use super::convert::{array, decoded, epoch, id, stamp, unshifted, unsmall, wire_entry};
 use super::limits::{LOAD_BYTES, LOAD_ENTRIES};
 use super::{Membership, Opened};
-use lanchat_node_core::boot::{DeviceTrust, KnownDevice, Stored, StoredLog, StoredRoot};
+use lanchat_node_core::boot::{
+    DeviceTrust, KnownDevice, Stored, StoredLog, StoredRoot, StoredTransfer, TransferState,
+};
 use lanchat_proto::entry::{Entry, LogEnd, WireEntry};
-use lanchat_proto::ids::{ConversationId, DeviceId, EntryHash, Epoch, LogId, RealmId, UserId};
+use lanchat_proto::ids::{ConversationId, DeviceId, EntryHash, Epoch, LogId, MessageId, RealmId, UserId};
 use lanchat_proto::wire::Endpoint;
 use lanchat_proto::wire::coordinator::DirectoryMark;
 use rusqlite::{Connection, Error, OptionalExtension, Row, params};
@@ -57,6 +59,7 @@ fn stored(connection: &Connection) -> Result<Stored, Error> {
         profiles: all(connection, "SELECT profile FROM profiles", |row| decoded(row, "profile"))?,
         directory,
         devices: all(connection, "SELECT * FROM devices", device)?,
+        transfers: all(connection, "SELECT * FROM transfers", transfer)?,
         roots: all(connection, "SELECT * FROM roots", root)?,
         revocations: all(connection, "SELECT * FROM revocations ORDER BY issuer, number", |row| {
             Ok((decoded(row, "anchor")?, decoded(row, "signed")?))
@@ -87,6 +90,21 @@ fn log(row: &Row<'_>) -> Result<StoredLog, Error> {
         author: id(row, "author", UserId::from_slice)?,
         end: log_end(row)?,
         frozen: row.get("frozen")?,
+    })
+}
+
+fn transfer(row: &Row<'_>) -> Result<StoredTransfer, Error> {
+    let state: String = row.get("state")?;
+    Ok(StoredTransfer {
+        offer: id(row, "offer", MessageId::from_slice)?,
+        conversation: id(row, "conversation", ConversationId::from_slice)?,
+        entry: id(row, "entry", EntryHash::from_slice)?,
+        author: id(row, "author", UserId::from_slice)?,
+        device: id(row, "device", DeviceId::from_slice)?,
+        file: decoded(row, "file")?,
+        // A state that only a newer program knows is none that anything is done in.
+        state: TransferState::from_name(&state).unwrap_or(TransferState::Failed),
+        error: row.get("error")?,
     })
 }
 

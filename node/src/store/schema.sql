@@ -1,8 +1,8 @@
--- Version 2. Numbers that may use all 64 bits (stamps, counters) are stored minus 2^63, so that SQLite's signed
+-- Version 3. Numbers that may use all 64 bits (stamps, counters) are stored minus 2^63, so that SQLite's signed
 -- order is their order; columns that hold such numbers say "shifted". Ids and hashes are their bytes. What is signed is
 -- kept as the bytes that were signed. Meaning of every table: docs/storage.md.
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE membership (
     id INTEGER PRIMARY KEY CHECK (id = 1),  -- one row: a database belongs to one user in one realm
@@ -103,6 +103,17 @@ CREATE TABLE roots (
     user BLOB PRIMARY KEY,                  -- the user, 16 bytes
     root BLOB NOT NULL,                     -- the device where the chains of the user's devices have to begin, 32 bytes
     confirmed BLOB                          -- the root whose safety code was compared; NULL when none was
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE transfers (
+    offer BLOB PRIMARY KEY,                 -- the message that offers the file, 16 bytes
+    conversation BLOB NOT NULL,             -- the conversation, 32 bytes
+    entry BLOB NOT NULL,                    -- hash of the entry that offers it, 32 bytes
+    author BLOB NOT NULL,                   -- who offers it, 16 bytes
+    device BLOB NOT NULL,                   -- the device that does, 32 bytes
+    file BLOB NOT NULL,                     -- what is offered, encoded
+    state TEXT NOT NULL,                    -- how far it is, by its name in the API
+    error TEXT NOT NULL                     -- what went wrong, for people; empty for nothing
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE revocations (

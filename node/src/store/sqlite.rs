@@ -15,7 +15,7 @@ mod embedded {
 /// "lanC" in the header of every database of ours.
 pub(super) const APPLICATION_ID: i32 = 0x6c61_6e43;
 /// The newest schema, which this program reads and writes.
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = 3;
 /// Prepared statements that a connection keeps.
 const STATEMENTS: usize = 64;
 

@@ -119,6 +119,7 @@ impl Disk {
         Stored {
             logs: logs.collect(),
             states: self.receipts.values().map(|(_, signed)| signed.clone()).collect(),
+            transfers: Vec::new(),
             profiles: self.profiles.values().cloned().collect(),
             directory: self.directory,
             devices: self.devices.values().cloned().collect(),
@@ -149,6 +150,8 @@ impl Disk {
                     self.receipts.insert(key, (record.clone(), signed.clone()));
                 }
             }
+            // Nobody offers files in a schedule.
+            Change::Word { .. } | Change::Transfer(_) => {}
             Change::Epoch(epoch) => self.epoch = *epoch,
             Change::Branch { log, from } => {
                 if let Some(on_disk) = self.logs.get_mut(log) {

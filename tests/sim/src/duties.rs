@@ -56,6 +56,7 @@ impl World {
                     self.dial(at, dial, device, &endpoints, channel);
                 }
             }
+            Output::Fetch(_) | Output::StopFile { .. } => {}
             Output::Reserve { .. } => self.reserve(at),
             Output::Release => self.release(at),
             Output::Persist { id, changes } => {
@@ -276,7 +277,7 @@ impl World {
                 }
                 self.trace.say(self.now, || format!("{at} link to {} {route:?}", device.short()));
             }
-            Told::Profile { .. } => {}
+            Told::Profile { .. } | Told::Transfer { .. } => {}
         }
     }
 

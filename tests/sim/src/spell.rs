@@ -72,6 +72,8 @@ pub fn change(change: &Change) -> String {
             )
         }
         Change::Receipt { record, .. } => receipt(record),
+        Change::Word { record, .. } => format!("{:?} {}", record.word, record.offer.short()),
+        Change::Transfer(row) => format!("transfer {} {}", row.offer.short(), row.state),
         Change::Epoch(epoch) => format!("epoch {:x}", epoch.0 >> 48),
         Change::Branch { log: id, from } => format!("branch {} from {from}", log(id)),
         Change::Freeze { log: id } => format!("freeze {}", log(id)),

@@ -121,6 +121,8 @@ impl Stage {
             closed: Vec::new(),
             admitted: Vec::new(),
             dialled: Vec::new(),
+            fetches: Vec::new(),
+            discarded: Vec::new(),
             reserved: false,
             jobs: VecDeque::new(),
             run: 0,
@@ -386,6 +388,10 @@ impl Stage {
                 self.input(at, Input::Reserved);
             }
             Output::Release => self.pcs[at].reserved = false,
+            Output::Fetch(order) => self.pcs[at].fetches.push(order),
+            Output::StopFile { offer, discard } => {
+                self.pcs[at].discarded.extend(discard.then_some(offer));
+            }
             Output::Persist { id, changes } => self.job(at, Job::Write(id, changes)),
             Output::Load { id, log, from, max_entries, max_bytes } => {
                 self.job(at, Job::Read(id, log, from, max_entries, max_bytes));
@@ -599,6 +605,12 @@ impl Stage {
     }
 
     /// Links of a PC that are open at both ends.
+    /// The newest link of one PC to another.
+    pub fn link_to(&self, a: At, b: At) -> LinkId {
+        let ends = self.ends.iter().filter(|(_, (side, _, far))| (*side, *far) == (Side::Pc(a), Side::Pc(b)));
+        *ends.last().unwrap().0
+    }
+
     pub fn open_links(&self, a: At, b: At) -> usize {
         self.ends.values().filter(|(side, _, far)| *side == Side::Pc(a) && *far == Side::Pc(b)).count()
     }

@@ -1,6 +1,8 @@
 //! A PC of the stage: a node, its disk, and everything that it was seen to do.
 
 use super::*;
+use lanchat_node_core::output::FetchOrder;
+use lanchat_proto::ids::MessageId;
 
 /// What waits for a disk.
 #[derive(Debug)]
@@ -40,6 +42,9 @@ pub struct Pc {
     pub closed: Vec<LinkId>,
     pub admitted: Vec<LinkId>,
     pub dialled: Vec<(DeviceId, Vec<Endpoint>, Channel)>,
+    /// Files that it was to fetch, and offers of which it was to throw everything away.
+    pub fetches: Vec<FetchOrder>,
+    pub discarded: Vec<MessageId>,
     /// Whether it keeps a place at the relay.
     pub reserved: bool,
     pub jobs: VecDeque<Job>,

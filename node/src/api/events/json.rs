@@ -66,6 +66,7 @@ async fn body(api: &Api, names: &mut Names, event: &Event) -> Value {
             "name": names.of(api, user).await,
             "presence": presence_name(*presence),
         }),
+        Event::Transfer { offer } => json!({ "event": "transfer", "transfer": offer.to_string() }),
         Event::Link { user, device, route, addr } => json!({
             "event": "link",
             "user_id": user.to_string(),

@@ -42,6 +42,7 @@ impl Reached {
             | Event::Receipt { .. }
             | Event::Presence { .. }
             | Event::Link { .. }
+            | Event::Transfer { .. }
             | Event::Profile { .. }
             | Event::Coordinator(_)
             | Event::Notice(_) => return,

@@ -240,7 +240,7 @@ impl Driver {
                     self.answers.push_back(Input::DialFailed { dial, attempts, reason });
                 }
             }
-            Output::Reserve { .. } | Output::Release => {}
+            Output::Reserve { .. } | Output::Release | Output::Fetch(_) | Output::StopFile { .. } => {}
             Output::Persist { id, changes } => {
                 let stored = self.store.apply(&changes).map(|()| Input::Stored { id });
                 self.answers.push_back(stored.unwrap_or_else(|error| {
@@ -289,7 +289,7 @@ impl Driver {
                 self.online.remove(&user);
             }
             Event::Message(_) => known.messages += 1,
-            Event::Receipt { .. } | Event::Profile { .. } | Event::Notice(_) => {}
+            Event::Receipt { .. } | Event::Profile { .. } | Event::Transfer { .. } | Event::Notice(_) => {}
         }
         known.direct = self.direct.len();
         known.online = self.online.len();

@@ -1,0 +1,196 @@
+//! Offered files, told as stories of the rules: who fetches when, over which link, and what both sides see of it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failing test panics"
+)]
+
+mod stage;
+
+use lanchat_node_core::boot::{AutoAccept, TransferState};
+use lanchat_node_core::input::{FetchEnd, TransferAct};
+use lanchat_node_core::output::{Answer, FetchOrder};
+use lanchat_node_core::view::TransferView;
+use lanchat_node_core::{Command, Input};
+use lanchat_proto::blob::BlobHash;
+use lanchat_proto::codec::Text;
+use lanchat_proto::entry::FileBody;
+use lanchat_proto::ids::MessageId;
+use lanchat_proto::time::Wall;
+use lanchat_proto::wire::blob::BlobRefusal;
+use stage::{At, Stage};
+
+fn file(size: u64) -> FileBody {
+    FileBody {
+        name: Text::new("plan.pdf").unwrap(),
+        size,
+        media_type: Text::new("application/pdf").unwrap(),
+        hash: BlobHash([7; 32]),
+        changed: Wall(0),
+    }
+}
+
+/// Alice and bob, linked.
+fn two() -> (Stage, At, At) {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.pc(1, "alice"), stage.pc(2, "bob"));
+    stage.connect(alice, bob);
+    stage.settle();
+    (stage, alice, bob)
+}
+
+/// Alice offers bob a file; returns the offer.
+fn offers(stage: &mut Stage, alice: At, bob: At, size: u64) -> MessageId {
+    let to = stage.pcs[bob].user;
+    let request = stage.command(alice, Command::OfferFile { to, file: file(size) });
+    stage.settle();
+    let Some(Ok(Answer::Sent { message, .. })) = stage.answer(alice, request) else {
+        panic!("{:?}", stage.answer(alice, request))
+    };
+    *message
+}
+
+fn acts(stage: &mut Stage, at: At, offer: MessageId, act: TransferAct) -> bool {
+    let request = stage.command(at, Command::Transfer { offer, act });
+    stage.settle();
+    stage.answer(at, request).unwrap().is_ok()
+}
+
+fn transfer(stage: &Stage, at: At) -> TransferView {
+    let mut all = stage.pcs[at].core.as_ref().unwrap().transfers();
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+fn state(stage: &Stage, at: At) -> TransferState {
+    transfer(stage, at).stored.state
+}
+
+fn orders(stage: &Stage, at: At) -> Vec<FetchOrder> {
+    stage.pcs[at].fetches.clone()
+}
+
+#[test]
+fn an_offer_that_is_accepted_is_fetched_and_both_see_it_complete() {
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert_eq!((state(&stage, alice), state(&stage, bob)), (TransferState::Offered, TransferState::Offered));
+    assert!(orders(&stage, bob).is_empty(), "nothing is fetched unasked");
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    let [order] = &orders(&stage, bob)[..] else { panic!("one order") };
+    assert_eq!((order.offer, order.file.size, order.relayed), (offer, 5, false));
+    assert_eq!((state(&stage, alice), state(&stage, bob)), (TransferState::Waiting, TransferState::Running));
+    let link = stage.link_to(alice, bob);
+    let allowed = stage.pcs[alice].core.as_ref().unwrap().may_fetch(link, &order.open);
+    assert_eq!(allowed.unwrap().offer, offer);
+    stage.input(bob, Input::FetchEnded { offer, link: order.link, end: FetchEnd::Complete });
+    stage.settle();
+    assert_eq!(
+        (state(&stage, alice), state(&stage, bob)),
+        (TransferState::Complete, TransferState::Complete)
+    );
+    assert!(transfer(&stage, alice).outgoing && !transfer(&stage, bob).outgoing);
+}
+
+#[test]
+fn nobody_else_may_fetch_and_nothing_else_than_what_is_offered() {
+    let (mut stage, alice, bob) = two();
+    let carol = stage.pc(3, "carol");
+    stage.connect(alice, carol);
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    let open = orders(&stage, bob)[0].open;
+    let core = stage.pcs[alice].core.as_ref().unwrap();
+    let may = |link, open| core.may_fetch(link, open).map(|_| ());
+    assert_eq!(may(stage.link_to(alice, carol), &open), Err(BlobRefusal::NotOffered));
+    let mut other = open;
+    other.hash = BlobHash([8; 32]);
+    assert_eq!(may(stage.link_to(alice, bob), &other), Err(BlobRefusal::NotOffered));
+    assert_eq!(may(stage.link_to(alice, bob), &open), Ok(()));
+}
+
+#[test]
+fn a_rejected_and_a_withdrawn_offer_are_over_on_both_sides_also_after_an_absence() {
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Reject));
+    assert_eq!(
+        (state(&stage, alice), state(&stage, bob)),
+        (TransferState::Rejected, TransferState::Rejected)
+    );
+
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    let open = orders(&stage, bob)[0].open;
+    stage.crash(bob);
+    stage.seconds(30);
+    assert!(acts(&mut stage, alice, offer, TransferAct::Cancel));
+    stage.start(bob);
+    stage.connect(alice, bob);
+    stage.settle();
+    assert_eq!(
+        (state(&stage, alice), state(&stage, bob)),
+        (TransferState::Cancelled, TransferState::Cancelled)
+    );
+    assert_eq!(stage.pcs[bob].discarded, [offer]);
+    let may = stage.pcs[alice].core.as_ref().unwrap().may_fetch(stage.link_to(alice, bob), &open);
+    assert_eq!(may.map(|_| ()), Err(BlobRefusal::NotOffered));
+}
+
+#[test]
+fn a_transfer_goes_on_after_a_crash_a_cut_and_a_pause() {
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    stage.crash(bob);
+    stage.start(bob);
+    assert_eq!(state(&stage, bob), TransferState::Waiting);
+    stage.connect(alice, bob);
+    stage.settle();
+    assert_eq!((state(&stage, bob), orders(&stage, bob).len()), (TransferState::Running, 2));
+    let link = orders(&stage, bob)[1].link;
+    stage.input(bob, Input::FetchEnded { offer, link, end: FetchEnd::Broken });
+    stage.seconds(3);
+    assert_eq!((state(&stage, bob), orders(&stage, bob).len()), (TransferState::Running, 3));
+    assert!(acts(&mut stage, bob, offer, TransferAct::Pause));
+    stage.seconds(60);
+    assert_eq!((state(&stage, bob), orders(&stage, bob).len()), (TransferState::Paused, 3));
+    assert!(acts(&mut stage, bob, offer, TransferAct::Resume));
+    assert_eq!((state(&stage, bob), orders(&stage, bob).len()), (TransferState::Running, 4));
+}
+
+#[test]
+fn want_of_room_pauses_and_goes_on_by_itself_a_changed_source_fails() {
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    let link = orders(&stage, bob)[0].link;
+    stage.input(bob, Input::FetchEnded { offer, link, end: FetchEnd::NoRoom });
+    assert_eq!(state(&stage, bob), TransferState::Paused);
+    assert!(!transfer(&stage, bob).stored.error.is_empty());
+    stage.seconds(20);
+    assert_eq!(state(&stage, bob), TransferState::Running);
+    let link = orders(&stage, bob)[1].link;
+    stage.input(bob, Input::FetchEnded { offer, link, end: FetchEnd::Refused(BlobRefusal::Changed) });
+    assert_eq!(state(&stage, bob), TransferState::Failed);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept), "a failed one may be tried again");
+}
+
+#[test]
+fn small_files_of_starred_people_are_fetched_unasked() {
+    let (mut stage, alice, bob) = two();
+    let users = [stage.pcs[alice].user].into();
+    stage.crash(bob);
+    stage.pcs[bob].settings.auto_accept = AutoAccept::From(users);
+    stage.pcs[bob].settings.auto_accept_max = 1000;
+    stage.start(bob);
+    stage.connect(alice, bob);
+    stage.settle();
+    let small = offers(&mut stage, alice, bob, 1000);
+    offers(&mut stage, alice, bob, 1001);
+    assert_eq!(orders(&stage, bob).iter().map(|order| order.offer).collect::<Vec<_>>(), [small]);
+}
