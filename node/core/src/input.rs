@@ -1,6 +1,6 @@
 //! All that can happen to a node.
 
-use crate::boot::{Channel, DialId, LinkId, LoadId, PersistId, RequestId};
+use crate::boot::{AutoAccept, Channel, DialId, LinkId, LoadId, PersistId, RequestId};
 use crate::reach::Subnet;
 use lanchat_proto::certificate::SafetyCode;
 use lanchat_proto::codec::Blob;
@@ -187,6 +187,13 @@ pub enum Command {
         offer: MessageId,
         /// What to do.
         act: TransferAct,
+    },
+    /// From now on files are fetched unasked by this rule. What was offered before stays as it is.
+    SetAutoAccept {
+        /// Whose.
+        whose: AutoAccept,
+        /// Bytes of the largest.
+        max: u64,
     },
     /// Shake a user's window.
     Nudge {

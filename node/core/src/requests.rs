@@ -44,6 +44,7 @@ impl NodeState {
             | Command::SetPresence { .. }
             | Command::AskToBeDialled
             | Command::OfferFile { .. }
+            | Command::SetAutoAccept { .. }
             | Command::Transfer { .. }
             | Command::Endorse { .. }
             | Command::AcceptDevice { .. }

@@ -231,6 +231,11 @@ impl NodeState {
             }
             Command::OfferFile { to, file } => self.offer_file(request, to, &file).err().map(Err),
             Command::Transfer { offer, act } => Some(self.act_on(offer, act).map(|()| Answer::Done)),
+            Command::SetAutoAccept { whose, max } => {
+                self.settings.auto_accept = whose;
+                self.settings.auto_accept_max = max;
+                Some(Ok(Answer::Done))
+            }
             Command::Nudge { to } => self.nudge(request, to).err().map(Err),
             Command::MarkRead { conversation } => {
                 self.mark_read(&conversation);

@@ -374,13 +374,21 @@ impl NodeState {
     #[must_use]
     pub fn transfers(&self) -> Vec<TransferView> {
         let known = self.transfers.all.values().filter(|transfer| transfer.known);
-        let view = |transfer: &Transfer| {
-            let stored = transfer.stored.clone();
-            let descriptor = self.logs.conversations.get(&stored.conversation);
-            let peer = descriptor.and_then(|descriptor| descriptor.other(&self.me.user));
-            let outgoing = stored.author == self.me.user;
-            TransferView { peer: peer.unwrap_or(stored.author), stored, outgoing }
-        };
-        known.map(view).collect()
+        known.map(|transfer| self.transfer_view(transfer)).collect()
+    }
+
+    /// One transfer.
+    #[must_use]
+    pub fn transfer(&self, offer: &MessageId) -> Option<TransferView> {
+        let known = self.transfers.all.get(offer).filter(|transfer| transfer.known);
+        known.map(|transfer| self.transfer_view(transfer))
+    }
+
+    fn transfer_view(&self, transfer: &Transfer) -> TransferView {
+        let stored = transfer.stored.clone();
+        let descriptor = self.logs.conversations.get(&stored.conversation);
+        let peer = descriptor.and_then(|descriptor| descriptor.other(&self.me.user));
+        let outgoing = stored.author == self.me.user;
+        TransferView { peer: peer.unwrap_or(stored.author), stored, outgoing }
     }
 }
