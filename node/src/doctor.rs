@@ -90,8 +90,23 @@ pub enum MdnsState {
     Starting,
     /// It runs.
     Running,
-    /// It does not, and is tried again: why, in one line.
-    Failed(String),
+    /// It does not, and is tried again.
+    Failed(MdnsTrouble, String),
+}
+
+/// What keeps mDNS from running; the line beside it says it in the system's words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MdnsTrouble {
+    /// No adapter is up.
+    NoAdapter,
+    /// No adapter takes part in multicast.
+    NoMulticast,
+    /// The port cannot be shared with whoever has it.
+    Port,
+    /// Too much is announced.
+    Flooded,
+    /// Something else.
+    Other,
 }
 
 /// The own network as mDNS shows it.

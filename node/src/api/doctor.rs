@@ -154,7 +154,7 @@ fn mdns(mdns: &Mdns) -> MdnsJson {
         enabled: mdns.wish == MdnsWish::On,
         running: mdns.state == MdnsState::Running,
         error: match &mdns.state {
-            MdnsState::Failed(reason) => Some(reason.clone()),
+            MdnsState::Failed(_, reason) => Some(reason.clone()),
             MdnsState::Off | MdnsState::Starting | MdnsState::Running => None,
         },
         devices: mdns.devices,

@@ -1,6 +1,6 @@
 //! What follows from the facts: pure, so that every case is a line of a test.
 
-use super::{Dialled, Facts, Failure, MdnsState, MdnsWish};
+use super::{Dialled, Facts, Failure, MdnsState, MdnsTrouble, MdnsWish};
 use crate::adapters::{Adapter, AdapterKind};
 use crate::platform::Firewall;
 use lanchat_node_core::view::{CoordinatorState, ReachView, RelayState, Route, Source};
@@ -68,6 +68,9 @@ codes! {
     BlockedMacos "blocked_macos";
     MdnsOffByOption "mdns_off_by_option";
     MdnsOffBySetting "mdns_off_by_setting";
+    MdnsNoMulticast "mdns_no_multicast";
+    MdnsPort "mdns_port";
+    MdnsFlooded "mdns_flooded";
     MdnsFailed "mdns_failed";
     MdnsSilent "mdns_silent";
     CoordinatorAway "coordinator_away";
@@ -122,8 +125,7 @@ pub fn advise(facts: &Facts) -> Vec<Advice> {
     let mut advice: Vec<Advice> = Vec::new();
     advice.extend(adapters(facts));
     advice.extend(reachable(facts));
-    // Without an adapter there is nothing more to say about what needs one.
-    advice.extend(mdns(facts).filter(|one| one.code != Code::MdnsFailed || usable(facts).next().is_some()));
+    advice.extend(mdns(facts));
     advice.extend(coordinator(facts));
     advice.extend(clock(facts));
     advice.extend(facts.ways.iter().flat_map(|way| peer(facts, way)));
@@ -184,8 +186,16 @@ fn mdns(facts: &Facts) -> Option<Advice> {
     match (&facts.mdns.state, facts.mdns.wish) {
         (_, MdnsWish::OffByOption) => needed.then(|| Advice::new(Code::MdnsOffByOption, severity)),
         (_, MdnsWish::OffBySetting) => needed.then(|| Advice::new(Code::MdnsOffBySetting, severity)),
-        (MdnsState::Failed(reason), MdnsWish::On) => {
-            Some(Advice::new(Code::MdnsFailed, severity).with("reason", reason))
+        (MdnsState::Failed(trouble, reason), MdnsWish::On) => {
+            let code = match trouble {
+                // The adapters have been told of.
+                MdnsTrouble::NoAdapter => return None,
+                MdnsTrouble::NoMulticast => Code::MdnsNoMulticast,
+                MdnsTrouble::Port => Code::MdnsPort,
+                MdnsTrouble::Flooded => Code::MdnsFlooded,
+                MdnsTrouble::Other => Code::MdnsFailed,
+            };
+            Some(Advice::new(code, severity).with("reason", reason))
         }
         (MdnsState::Running, MdnsWish::On) => {
             let silent = needed && facts.mdns.devices == 0 && !linked;

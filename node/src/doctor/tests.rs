@@ -97,7 +97,7 @@ fn nothing_is_said_when_all_is_well() {
 fn adapters_that_lead_nowhere_are_told() {
     let mut facts = office();
     facts.adapters = vec![adapter("lo", "127.0.0.1"), adapter("eth0", "fe80::1")];
-    facts.mdns.state = MdnsState::Failed("no adapter".into());
+    facts.mdns.state = MdnsState::Failed(MdnsTrouble::NoAdapter, "no adapter".into());
     assert_eq!(said(&facts), [(Code::NoAdapter, Severity::Problem)]);
     facts.mdns.state = MdnsState::Running;
     facts.adapters = vec![adapter("docker0", "172.17.0.1"), adapter("tun0", "10.8.0.2")];
@@ -136,8 +136,15 @@ fn a_port_that_nobody_gets_through_to_comes_with_the_firewall_that_is_there() {
 #[test]
 fn mdns_matters_most_without_a_coordinator() {
     for (mut facts, severity) in [(open_lan(), Severity::Problem), (office(), Severity::Hint)] {
-        facts.mdns.state = MdnsState::Failed("UDP port 5353 cannot be opened".into());
-        assert_eq!(said(&facts), [(Code::MdnsFailed, severity)]);
+        for (trouble, code) in [
+            (MdnsTrouble::NoMulticast, Code::MdnsNoMulticast),
+            (MdnsTrouble::Port, Code::MdnsPort),
+            (MdnsTrouble::Flooded, Code::MdnsFlooded),
+            (MdnsTrouble::Other, Code::MdnsFailed),
+        ] {
+            facts.mdns.state = MdnsState::Failed(trouble, "why".into());
+            assert_eq!(said(&facts), [(code, severity)]);
+        }
     }
     for (wish, code) in
         [(MdnsWish::OffByOption, Code::MdnsOffByOption), (MdnsWish::OffBySetting, Code::MdnsOffBySetting)]

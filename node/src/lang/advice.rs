@@ -26,7 +26,10 @@ advice! {
     BlockedMacos: "nobody gets through to this PC at TCP port {port}: in System Settings, Network, Firewall, Options, allow incoming connections for lanchat", "其他人无法连接本机的 TCP 端口 {port}：请在“系统设置”→“网络”→“防火墙”→“选项”中允许 lanchat 的传入连接";
     MdnsOffByOption: "lanchat was started with --no-mdns, so it finds nobody without a coordinator: start it without", "lanchat 以 --no-mdns 启动，没有协调器时找不到任何人：请去掉该选项重新启动";
     MdnsOffBySetting: "the setting 'mdns' is off, so nobody is found without a coordinator: `lanchat config set mdns true`", "设置 mdns 已关闭，没有协调器时找不到任何人：请运行 `lanchat config set mdns true`";
-    MdnsFailed: "{reason}: let UDP port 5353 through, and look whether another program keeps it to itself", "无法在局域网中发现他人（{reason}）：请放行 UDP 端口 5353，并检查是否有其他程序独占该端口";
+    MdnsNoMulticast: "no adapter takes part in multicast ({reason}), so nobody is found without a coordinator: see whether a VPN or a security program forbids it", "没有适配器支持组播（{reason}），没有协调器时找不到任何人：请检查是否被 VPN 或安全软件禁止";
+    MdnsPort: "UDP port 5353 cannot be opened ({reason}), so nobody is found without a coordinator: another program keeps it to itself; end it or let it share the port", "无法打开 UDP 端口 5353（{reason}），没有协调器时找不到任何人：有其他程序独占该端口，请结束它或让它共享端口";
+    MdnsFlooded: "so much is announced in this network that lanchat looks away for a while: some device floods it; ask whoever looks after the network", "本网络中的广播过多，lanchat 暂停发现他人：有设备在大量发送广播，请联系网络管理员";
+    MdnsFailed: "looking for others in the own network stopped and is tried again: {reason}", "在局域网中发现他人已中断，正在重试：{reason}";
     MdnsSilent: "no other lanchat announces itself here: it may run nowhere yet, be in another subnet, or the Wi-Fi or switch may drop multicast ('client isolation'); across subnets a coordinator is needed", "没有发现其他 lanchat：可能尚未运行、位于其他子网，或者 Wi-Fi、交换机拦截了组播（“客户端隔离”）；跨子网需要协调器";
     CoordinatorAway: "the coordinator at {addr} has not been reached for {seconds} s: see that it runs, that its address is right, and that its TCP port is let through; people known already can still talk", "已有 {seconds} 秒无法连接协调器 {addr}：请检查它是否在运行、地址是否正确、其 TCP 端口是否放行；已认识的人仍可交谈";
     CoordinatorRefuses: "the coordinator at {addr} does not let this device in ({reason}): log in again, or ask its administrator", "协调器 {addr} 不允许本设备接入（{reason}）：请重新登录，或联系管理员";

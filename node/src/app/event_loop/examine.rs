@@ -1,9 +1,9 @@
 //! What the doctor wants to know of a running membership.
 
 use super::MembershipLoop;
-use crate::doctor::{Coordinator, Dialled, Facts, Mdns, MdnsState, MdnsWish, Person};
+use crate::doctor::{Coordinator, Dialled, Facts, Mdns, MdnsState, MdnsTrouble, MdnsWish, Person};
 use crate::platform;
-use lanchat_net::{DiscoveryState, DiscoveryStatus};
+use lanchat_net::{DiscoveryError, DiscoveryState, DiscoveryStatus};
 
 impl MembershipLoop<'_> {
     /// The facts as they are now; whether it can be dialled is asked for by the handle.
@@ -53,9 +53,19 @@ impl MembershipLoop<'_> {
         let state = match state {
             DiscoveryState::Starting => MdnsState::Starting,
             DiscoveryState::Running => MdnsState::Running,
-            DiscoveryState::Waiting(error) => MdnsState::Failed(error.to_string()),
+            DiscoveryState::Waiting(error) => MdnsState::Failed(trouble(&error), error.to_string()),
             DiscoveryState::Stopped => MdnsState::Off,
         };
         Mdns { wish, state, interfaces, announcements, devices, heard }
+    }
+}
+
+fn trouble(error: &DiscoveryError) -> MdnsTrouble {
+    match error {
+        DiscoveryError::NoInterface => MdnsTrouble::NoAdapter,
+        DiscoveryError::NoMulticast(_) => MdnsTrouble::NoMulticast,
+        DiscoveryError::Port { .. } => MdnsTrouble::Port,
+        DiscoveryError::Flooded => MdnsTrouble::Flooded,
+        DiscoveryError::Ended(_) => MdnsTrouble::Other,
     }
 }

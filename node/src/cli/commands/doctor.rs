@@ -5,7 +5,7 @@ use crate::cli::client::{Client, plain};
 use crate::cli::commands::{field, items, word};
 use crate::cli::out::{Out, clean_line};
 use crate::doctor::Code;
-use crate::lang::{Lang, Msg, advice_text, fill};
+use crate::lang::{Lang, Msg, advice_text, chinese_error, fill};
 use serde_json::Value;
 
 /// `doctor`.
@@ -120,21 +120,26 @@ fn peers(out: &Out, seen: &Value) -> Result<(), Failure> {
 
 fn problems(out: &Out, seen: &Value) -> Result<(), Failure> {
     let mut none = true;
+    let refused = field(at(seen, "/coordinator"), "refused");
     for problem in items(at(seen, "/problems")) {
         none = false;
         let mark = if field(problem, "severity") == "problem" { "!" } else { "-" };
-        out.line(&clean_line(&format!("{mark} {}", said(out.lang, problem))))?;
+        out.line(&clean_line(&format!("{mark} {}", said(out.lang, problem, refused))))?;
     }
     if none { out.say(Msg::DoctorAllWell, &[]) } else { Ok(()) }
 }
 
-/// An advice in the person's language; that of a newer node as it says it itself.
-fn said(lang: Lang, problem: &Value) -> String {
+/// An advice in the person's language; that of a newer node as it says it itself. `refused`: the code of the coordinator's
+/// refusal.
+fn said(lang: Lang, problem: &Value, refused: &str) -> String {
     let Some(code) = Code::of_name(field(problem, "code")) else {
         return field(problem, "message").to_owned();
     };
     let args = at(problem, "/args").as_object().into_iter().flatten();
-    let args: Vec<(&str, &str)> =
+    let mut args: Vec<(&str, &str)> =
         args.map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default())).collect();
+    if let (Code::CoordinatorRefuses, Lang::ZhCn, Some(reason)) = (code, lang, chinese_error(refused)) {
+        args.insert(0, ("reason", reason));
+    }
     fill(advice_text(code, lang), &args)
 }
