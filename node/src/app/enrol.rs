@@ -202,11 +202,12 @@ impl Talk {
         if wish.trust.as_ref().is_some_and(|print| self.realm.matches_fingerprint(print)) {
             return Ok(());
         }
-        let pinned = pins::load(&dir.known_coordinators())
-            .into_iter()
-            .find(|pin| address.addresses.contains(&pin.address));
-        match pinned {
-            Some(pin) if pin.realm == self.realm && pin.device == self.coordinator => Ok(()),
+        let pins = pins::load(&dir.known_coordinators());
+        let is_it = |pin: &Pin| pin.realm == self.realm && pin.device == self.coordinator;
+        match pins.iter().find(|pin| address.addresses.contains(&pin.address)) {
+            Some(pin) if is_it(pin) => Ok(()),
+            // The very same keys at an address that is new: it moved.
+            None if pins.iter().any(is_it) => Ok(()),
             Some(_) if wish.trust_new_key => Ok(()),
             Some(pin) => Err(EnrolError::KeyChanged(format!(
                 "{} was {} with the fingerprint {}, now it is {}",

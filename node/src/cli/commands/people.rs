@@ -7,6 +7,7 @@ use crate::cli::commands::{field, items, local_time, word};
 use crate::cli::out::Out;
 use crate::lang::Msg;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
@@ -52,9 +53,19 @@ fn people(out: &Out, users: &Value) -> Result<(), Failure> {
     if out.json {
         return out.document(users);
     }
+    // In the open LAN a name may be several people's; the id tells them apart wherever a name is asked for.
+    let mut of_name: BTreeMap<&str, usize> = BTreeMap::new();
+    for user in items(users) {
+        *of_name.entry(field(user, "name")).or_default() += 1;
+    }
+    let name = |user: &Value| {
+        let name = field(user, "name");
+        let alone = of_name.get(name).is_none_or(|same| *same < 2);
+        if alone { name.to_owned() } else { format!("{name} @{}", field(user, "user_id")) }
+    };
     let row = |user: &Value| {
         vec![
-            field(user, "name").to_owned(),
+            name(user),
             field(user, "display_name").to_owned(),
             field(user, "department").to_owned(),
             word(out.lang, field(user, "presence")),

@@ -24,7 +24,8 @@ pub(super) fn verify(client: &Client, out: &Out, args: &VerifyArgs) -> Result<()
     if out.json {
         return out.document(&answer);
     }
-    let user = field(&answer, "name");
+    // As it was typed: a name alone may be several people's.
+    let user = args.user.as_str();
     let groups: Vec<&str> = field(&answer, "code").split_whitespace().collect();
     for line in groups.chunks(GROUPS_IN_LINE) {
         out.line(&format!("    {}", out.bold(&line.join("  "))))?;
