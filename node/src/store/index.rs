@@ -7,7 +7,7 @@
 use super::convert::{unsmall, wire_entry};
 use super::limits::{INDEX_SLICE, SEARCH_LOOKED_AT};
 use super::words::{self, Query};
-use lanchat_proto::entry::{Entry, EntryKind, TextBody};
+use lanchat_proto::entry::{Entry, EntryKind, FileBody, TextBody};
 use rusqlite::{Connection, Error, Row, Statement, params};
 
 /// Entries that are not in the index yet.
@@ -49,25 +49,52 @@ fn next_texts(sql: &Connection) -> Result<Vec<(i64, Option<String>)>, Error> {
     statement
         .query_map([i64::try_from(INDEX_SLICE).unwrap_or(1)], |row| {
             let shown: bool = row.get("shown")?;
-            Ok((
-                row.get("arrival")?,
-                if shown { text(row)?.map(|body| body.text.into_string()) } else { None },
-            ))
+            Ok((row.get("arrival")?, if shown { said(row)?.map(Said::into_text) } else { None }))
         })?
         .collect()
 }
 
-/// The text in a row with `arrival`, `kind`, `header`, `signature`, `body`; `None` for other kinds, for a deleted body
-/// and for bytes that are not what was stored.
-pub(super) fn text(row: &Row<'_>) -> Result<Option<TextBody>, Error> {
-    if row.get::<_, u16>("kind")? != EntryKind::Text.number() {
-        return Ok(None);
+/// What an entry says in words.
+pub(super) enum Said {
+    /// A text.
+    Text(TextBody),
+    /// The name of an offered file.
+    File(FileBody),
+}
+
+impl Said {
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(body) => &body.text,
+            Self::File(file) => &file.name,
+        }
     }
+
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(body) => body.text.into_string(),
+            Self::File(file) => file.name.into_string(),
+        }
+    }
+}
+
+/// The words in a row with `arrival`, `kind`, `header`, `signature`, `body`; `None` for kinds without any, for a deleted
+/// body and for bytes that are not what was stored.
+pub(super) fn said(row: &Row<'_>) -> Result<Option<Said>, Error> {
+    let kind = EntryKind::from_number(row.get("kind")?);
+    let is_file = match kind {
+        Some(EntryKind::Text) => false,
+        Some(EntryKind::File) => true,
+        Some(EntryKind::Open | EntryKind::Nudge) | None => return Ok(None),
+    };
     let read = Entry::read(&wire_entry(row)?);
     if let Err(error) = &read {
         tracing::error!(arrival = row.get::<_, i64>("arrival")?, %error, "an entry on disk is damaged");
     }
-    Ok(read.ok().and_then(|entry| entry.body::<TextBody>().ok().flatten()))
+    Ok(read.ok().and_then(|entry| match is_file {
+        true => entry.body().ok().flatten().map(Said::File),
+        false => entry.body().ok().flatten().map(Said::Text),
+    }))
 }
 
 /// Arrival numbers of the shown texts that match, newest first. The caller holds a read transaction, so that the index
@@ -81,7 +108,7 @@ pub(super) fn search(
     let mut search = Search { query, limit, left: SEARCH_LOOKED_AT, found: Vec::new() };
     let fresh = sql.prepare_cached(
         "SELECT arrival, kind, header, signature, body FROM entries NOT INDEXED \
-         WHERE arrival > (SELECT indexed FROM progress) AND shown = 1 AND kind = 2 \
+         WHERE arrival > (SELECT indexed FROM progress) AND shown = 1 AND kind IN (2, 4) \
          AND (?1 IS NULL OR conversation_id = ?1) AND ?2 <> '' ORDER BY arrival DESC",
     )?;
     let indexed = sql.prepare_cached(
@@ -114,7 +141,7 @@ impl Search<'_> {
         while self.found.len() < self.limit && self.left > 0 {
             let Some(row) = rows.next()? else { break };
             self.left -= 1;
-            if text(row)?.is_some_and(|body| self.query.matches(&body.text)) {
+            if said(row)?.is_some_and(|said| self.query.matches(said.text())) {
                 self.found.push(row.get("arrival")?);
             }
         }

@@ -5,6 +5,7 @@
 
 use super::convert::{decoded, epoch, id, shifted, small, unsmall, wall};
 use super::error::StoreError;
+use super::index::Said;
 use super::limits::{PAGE, READER_WAIT, READERS, UNREAD};
 use super::rows::{ConversationRow, HistoryRow, Page, StoreStats};
 use super::words::Query;
@@ -336,6 +337,11 @@ impl Receipts {
                 }
             }
         }
+        let (text, file) = match index::said(row)? {
+            Some(Said::Text(body)) => (Some(body.text.into_string()), None),
+            Some(Said::File(file)) => (Some(file.name.to_string()), Some(file)),
+            None => (None, None),
+        };
         Ok(HistoryRow {
             message: id(row, "message", MessageId::from_slice)?,
             conversation: log.conversation,
@@ -344,7 +350,8 @@ impl Receipts {
             log,
             number,
             kind: row.get("kind")?,
-            text: index::text(row)?.map(|body| body.text.into_string()),
+            text,
+            file,
             reply_to: row.get::<_, Option<[u8; 16]>>("reply_to")?.map(MessageId),
             sent_at: super::convert::stamp(row, "stamp")?.wall(),
             received_at: wall(row, "received_at")?,

@@ -1,6 +1,6 @@
 //! What the store answers to readers: plain rows, no SQL.
 
-use lanchat_proto::entry::Descriptor;
+use lanchat_proto::entry::{Descriptor, FileBody};
 use lanchat_proto::ids::{ConversationId, LogId, MessageId, UserId};
 use lanchat_proto::time::Wall;
 
@@ -21,8 +21,10 @@ pub struct HistoryRow {
     pub number: u64,
     /// The entry's kind number.
     pub kind: u16,
-    /// The text, for a text that was not deleted.
+    /// The text, for a text that was not deleted; the name, for a file.
     pub text: Option<String>,
+    /// What is offered, for a file that was not deleted.
+    pub file: Option<FileBody>,
     /// The message that it answers.
     pub reply_to: Option<MessageId>,
     /// The author's stamp.

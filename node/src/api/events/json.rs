@@ -6,7 +6,7 @@ use crate::api::types::{MessageJson, coordinator_state, log_name, presence_name,
 use crate::handle::NumberedEvent;
 use crate::store::rows::HistoryRow;
 use lanchat_node_core::output::{Event, Notice, StoredEntry};
-use lanchat_proto::entry::EntryKind;
+use lanchat_proto::entry::{EntryKind, FileBody, TextBody};
 use lanchat_proto::ids::UserId;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -97,10 +97,19 @@ async fn message(api: &Api, names: &mut Names, stored: &StoredEntry) -> Value {
         names.refresh(api).await;
     }
     let header = &stored.entry.header;
-    let text = match EntryKind::from_number(header.kind) {
-        Some(EntryKind::Text) => stored.entry.body::<lanchat_proto::entry::TextBody>().ok().flatten(),
-        Some(EntryKind::Nudge | EntryKind::File | EntryKind::Open) | None => None,
-    };
+    let (mut text, mut reply_to, mut file) = (None, None, None);
+    match EntryKind::from_number(header.kind) {
+        Some(EntryKind::Text) => {
+            let body: Option<TextBody> = stored.entry.body().ok().flatten();
+            reply_to = body.as_ref().and_then(|body| body.reply_to);
+            text = body.map(|body| body.text.into_string());
+        }
+        Some(EntryKind::File) => {
+            file = stored.entry.body::<FileBody>().ok().flatten();
+            text = file.as_ref().map(|file| file.name.to_string());
+        }
+        Some(EntryKind::Nudge | EntryKind::Open) | None => {}
+    }
     let row = HistoryRow {
         message: header.message,
         conversation: header.conversation,
@@ -109,8 +118,9 @@ async fn message(api: &Api, names: &mut Names, stored: &StoredEntry) -> Value {
         log: header.log(),
         number: header.number,
         kind: header.kind,
-        reply_to: text.as_ref().and_then(|text| text.reply_to),
-        text: text.map(|text| text.text.into_string()),
+        reply_to,
+        text,
+        file,
         sent_at: header.time.wall(),
         received_at: stored.received_at,
         deleted: stored.entry.wire.body.is_none(),

@@ -94,3 +94,20 @@ async fn indexing_ends_in_the_same_index_however_often_it_is_interrupted() {
     assert_eq!(ids(&node, "word 第").len(), 100);
     node.close().await;
 }
+
+#[tokio::test]
+async fn offered_files_are_found_and_shown_by_their_names() {
+    let (alice, bob) = (person(1), person(2));
+    let mut node = Disk::of(&alice).open();
+    let (mut log, open) = Log::begin(&bob, &alice, Epoch(1));
+    node.stored(vec![open, log.offers(1, "季度报告 final.pdf"), log.nudges(2)]).await;
+    for query in ["报告", "final", "PDF"] {
+        assert_eq!(ids(&node, query), [message(1)], "{query}");
+    }
+    let page = crate::store::rows::Page { limit: 10, before: None };
+    let rows = node.reader.history(&log.id.conversation, &page).unwrap();
+    assert_eq!(rows[0].text.as_deref(), Some("季度报告 final.pdf"));
+    assert_eq!(rows[0].file.as_ref().map(|file| file.size), Some(7));
+    assert!(rows[1].file.is_none());
+    node.close().await;
+}

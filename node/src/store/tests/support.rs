@@ -4,10 +4,11 @@ use crate::store::writer::Job;
 use crate::store::{Membership, Opened, Reader, Store, StoreAnswer};
 use lanchat_node_core::boot::{LoadId, PersistId};
 use lanchat_node_core::output::{Change, StoredEntry};
+use lanchat_proto::blob::BlobHash;
 use lanchat_proto::certificate::Certificate;
 use lanchat_proto::codec::{self, BoundedVec, Text};
 use lanchat_proto::entry::{
-    Descriptor, Draft, Entry, EntryKind, LogEnd, NudgeBody, OpenBody, TextBody, WireEntry,
+    Descriptor, Draft, Entry, EntryKind, FileBody, LogEnd, NudgeBody, OpenBody, TextBody, WireEntry,
 };
 use lanchat_proto::ids::{Epoch, LogId, MessageId, RealmId, UserId};
 use lanchat_proto::signed::SecretKey;
@@ -111,6 +112,18 @@ impl Log {
     pub(super) fn says(&mut self, number: u128, text: &str) -> Change {
         let at = self.end.time.wall().0.saturating_sub(START) + 1000;
         self.says_at(at, number, text, None)
+    }
+
+    pub(super) fn offers(&mut self, number: u128, name: &str) -> Change {
+        let at = Hlc::at(self.end.time.wall().plus(Duration::from_secs(1)).max(Wall(START)));
+        let file = FileBody {
+            name: Text::new(name).unwrap(),
+            size: 7,
+            media_type: Text::new("text/plain").unwrap(),
+            hash: BlobHash([7; 32]),
+            changed: Wall(1),
+        };
+        self.write(EntryKind::File, at, message(number), codec::encode(&file).unwrap())
     }
 
     pub(super) fn nudges(&mut self, number: u128) -> Change {
