@@ -6,7 +6,7 @@
 //! the winner alone; while the best link is silent, one that lives carries them.
 
 use crate::boot::LinkId;
-use crate::limits::DUPLICATE_GRACE;
+use crate::limits::{DUPLICATE_GRACE, LINK_ANSWER};
 use crate::links::Link;
 use crate::output::Event;
 use crate::state::NodeState;
@@ -47,7 +47,15 @@ impl NodeState {
         }
         let patience = if self.me.device < device { PROBE } else { DUPLICATE_GRACE };
         self.timers.set(Timer::Duplicate(device), self.after(patience));
+        self.timers.set(Timer::Answer(device), self.after(LINK_ANSWER));
         self.settle_duplicates(&device);
+    }
+
+    /// The best link is silent: one that lives carries the messages until it is heard again.
+    pub(crate) fn answer_overdue(&mut self, device: &DeviceId) {
+        if let Some((lives, _)) = self.ranked(device).iter().find(|(_, confirmed)| *confirmed) {
+            self.use_link(device, Some(*lives));
+        }
     }
 
     /// Moves to the preferred link as soon as it has proved to live.
@@ -62,10 +70,8 @@ impl NodeState {
             if self.me.device < *device {
                 self.close_others(device, best);
             }
-        } else if self.links.get(best).is_some_and(|link| link.is_suspect(self.now.mono))
-            && let Some((lives, _)) = ranked.iter().find(|(_, confirmed)| *confirmed)
-        {
-            self.use_link(device, Some(*lives));
+        } else if self.links.get(best).is_some_and(|link| link.is_suspect(self.now.mono)) {
+            self.answer_overdue(device);
         }
     }
 
@@ -81,6 +87,7 @@ impl NodeState {
 
     fn close_others(&mut self, device: &DeviceId, best: LinkId) {
         self.timers.cancel(Timer::Duplicate(*device));
+        self.timers.cancel(Timer::Answer(*device));
         for (other, _) in self.ranked(device) {
             if other != best {
                 self.post(other, Frame::new(Kind::Goodbye, &Goodbye { reason: GoodbyeReason::Duplicate }));
@@ -95,6 +102,7 @@ impl NodeState {
         let ranked = self.ranked(&device);
         if ranked.len() < 2 {
             self.timers.cancel(Timer::Duplicate(device));
+            self.timers.cancel(Timer::Answer(device));
         }
         if self.peers.link_of(&device) == Some(id) {
             let next = ranked.iter().find(|(_, confirmed)| *confirmed).or(ranked.first()).map(|(id, _)| *id);

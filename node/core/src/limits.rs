@@ -18,6 +18,9 @@ pub const STORE_RETRY: Duration = Duration::from_secs(1);
 pub const MAX_LINKS_PER_DEVICE: usize = 4;
 /// Links whose hello is not accepted yet. A further incoming one is closed at once.
 pub const MAX_PENDING_LINKS: usize = 512;
+/// Time that a link has to show that it lives when another came up beside it or the network changed, before others are
+/// used and tried.
+pub const LINK_ANSWER: Duration = Duration::from_secs(1);
 /// Time that the device with the larger id leaves a duplicate link to be closed by the other.
 pub const DUPLICATE_GRACE: Duration = Duration::from_secs(5);
 

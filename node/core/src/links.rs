@@ -5,7 +5,7 @@
 //! time. Goes out: frames, `Admit`, `Close`. The rules: `docs/protocol.md#link`.
 
 use crate::boot::{DialId, LinkId};
-use crate::limits::{MAX_LINKS_PER_DEVICE, MAX_PENDING_LINKS};
+use crate::limits::{LINK_ANSWER, MAX_LINKS_PER_DEVICE, MAX_PENDING_LINKS};
 use crate::output::Output;
 use crate::state::NodeState;
 use crate::sync::LinkSync;
@@ -49,6 +49,8 @@ pub(crate) struct Link {
     pub(crate) sent: Mono,
     /// Whether a sign of life was asked for since the last byte.
     asked: bool,
+    /// Whether nothing came since the network changed under it.
+    doubted: bool,
     /// Whether a byte came since the link got a duplicate.
     pub(crate) confirmed: bool,
     pub(crate) sync: LinkSync,
@@ -69,7 +71,7 @@ impl Link {
 
     /// Whether nothing came for so long that other ways are tried.
     pub(crate) fn is_suspect(&self, now: Mono) -> bool {
-        now.since(self.heard) >= LINK_SUSPECT
+        self.doubted || now.since(self.heard) >= LINK_SUSPECT
     }
 
     /// How the link reaches the device.
@@ -144,6 +146,7 @@ impl NodeState {
                 heard: now,
                 sent: now,
                 asked,
+                doubted: false,
                 confirmed,
                 sync,
             },
@@ -189,6 +192,7 @@ impl NodeState {
         link.heard = now;
         link.asked = false;
         link.confirmed = true;
+        link.doubted = false;
         let device = link.device;
         let fine = match link.phase {
             Phase::AwaitHello => self.hello_came(id, device, frame),
@@ -336,7 +340,21 @@ impl NodeState {
     /// The network changed under all links: each has to prove that it lives.
     pub(crate) fn doubt_links(&mut self) {
         let up: Vec<LinkId> = self.links.up().map(|(id, ..)| id).collect();
-        up.into_iter().for_each(|id| self.probe(id));
+        for id in up {
+            self.probe(id);
+            self.timers.set(Timer::Doubt(id), self.after(LINK_ANSWER));
+        }
+    }
+
+    /// Whether a link lived through a change of the network; if it is silent, other ways are tried beside it.
+    pub(crate) fn doubt_ended(&mut self, id: LinkId) {
+        let now = self.now.mono;
+        let Some(link) = self.links.get_mut(id) else { return };
+        if now.since(link.heard) >= LINK_ANSWER {
+            link.doubted = true;
+            let device = link.device;
+            self.link_suspect(&device);
+        }
     }
 
     /// Ends a link and forgets it at once; what was on its way is compared again on the next one.
@@ -347,7 +365,9 @@ impl NodeState {
 
     pub(crate) fn link_gone(&mut self, id: LinkId) {
         let Some(link) = self.links.all.remove(&id) else { return };
-        for timer in [Timer::Hello(id), Timer::Beat(id), Timer::Probe(id), Timer::Unstick(id)] {
+        for timer in
+            [Timer::Hello(id), Timer::Beat(id), Timer::Probe(id), Timer::Doubt(id), Timer::Unstick(id)]
+        {
             self.timers.cancel(timer);
         }
         self.probe_over(id);

@@ -18,7 +18,7 @@ use lanchat_proto::codec::BoundedVec;
 use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::ids::{DeviceId, RealmId};
 use lanchat_proto::limits::{
-    CERTIFICATE_RENEWAL, HEARTBEAT, LEASE, LINK_DEAD, LINK_SUSPECT, MAX_REVOCATIONS,
+    CERTIFICATE_RENEWAL, HEARTBEAT, LEASE, LINK_DEAD, LINK_SUSPECT, MAX_REVOCATIONS, PROBE,
 };
 use lanchat_proto::signed::Signed;
 use lanchat_proto::time::{Mono, Wall};
@@ -57,6 +57,8 @@ pub(crate) struct Session {
     heard: Mono,
     sent: Mono,
     asked: bool,
+    /// When the network changed under the session: it has to show that it lives.
+    doubted: Option<Mono>,
     sign_in: u64,
     /// Why the coordinator's own revocation list is believed.
     anchor: Option<ListAnchor>,
@@ -87,6 +89,7 @@ impl Session {
             heard: Mono::default(),
             sent: Mono::default(),
             asked: false,
+            doubted: None,
             sign_in: 0,
             anchor: None,
             run: 0,
@@ -205,7 +208,9 @@ impl NodeState {
             self.timers.set(Timer::Session, self.now.mono);
         } else if let Some(link) = self.session.on() {
             self.session.asked = true;
+            self.session.doubted = Some(self.now.mono);
             self.post(link, Frame::new(Kind::Heartbeat, &Heartbeat { answer: true }));
+            self.timers.set(Timer::Session, self.after(PROBE));
         }
     }
 
@@ -506,8 +511,10 @@ impl NodeState {
     /// Heartbeats of our own, as on links.
     fn session_beat(&mut self, link: LinkId) {
         let now = self.now.mono;
-        let silent = now.since(self.session.heard);
-        if silent >= LINK_DEAD {
+        let heard = self.session.heard;
+        let silent = now.since(heard);
+        let mute = |since: &mut Mono| heard <= *since && now.since(*since) >= PROBE;
+        if silent >= LINK_DEAD || self.session.doubted.take_if(mute).is_some() {
             self.drop_session(link);
             return;
         }

@@ -16,8 +16,12 @@ pub(crate) enum Timer {
     Beat(LinkId),
     /// A device that the coordinator calls offline has to have answered by now.
     Probe(LinkId),
+    /// A link of which the network changed has to have shown that it lives by now.
+    Doubt(LinkId),
     /// Several links to a device have to be settled by now.
     Duplicate(DeviceId),
+    /// The best link to a device has to have shown that it lives by now, or another that does is used.
+    Answer(DeviceId),
     /// A device is to be dialled directly.
     Dial(DeviceId),
     /// A device that does not answer is to be asked to dial back.
@@ -54,7 +58,9 @@ impl Timer {
             Self::Hello(_) => "hello deadline",
             Self::Beat(_) => "heartbeat",
             Self::Probe(_) => "offline probe",
+            Self::Doubt(_) => "link after a network change",
             Self::Duplicate(_) => "duplicate links",
+            Self::Answer(_) => "answer of the best link",
             Self::Dial(_) => "dial",
             Self::DialBack(_) => "dial-back",
             Self::Circuit(_) => "circuit",

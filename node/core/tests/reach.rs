@@ -13,7 +13,7 @@ mod stage;
 use lanchat_node_core::Input;
 use lanchat_node_core::boot::Channel;
 use lanchat_node_core::output::{Answer, Event};
-use lanchat_node_core::view::{RelayState, Route, Source, StatusView};
+use lanchat_node_core::view::{CoordinatorState, RelayState, Route, Source, StatusView};
 use lanchat_proto::wire::reach::Dialled;
 use stage::{At, Stage};
 
@@ -234,4 +234,22 @@ fn a_circuit_is_never_dialled_where_a_direct_way_works() {
         let links = stage.pcs[at].dialled.iter().filter(|(.., channel)| *channel == Channel::Link).count();
         assert!(links <= 1, "{links}");
     }
+}
+
+#[test]
+fn whoever_gets_a_new_address_is_linked_again_and_signed_in_within_ten_seconds() {
+    let (mut stage, alice, bob) = office();
+    open(&mut stage, [alice, bob]);
+    stage.seconds(5);
+    assert!(both(&stage, alice, bob, Route::Direct));
+    for at in [alice, bob] {
+        stage.pcs[at].events.clear();
+    }
+    stage.moves(bob, "192.168.1.77:7420".parse().unwrap());
+    stage.seconds(7);
+    assert!(both(&stage, alice, bob, Route::Direct));
+    let shown = stage.view(alice, bob).unwrap().addr.unwrap();
+    assert_eq!(shown.ip().to_string(), "192.168.1.77");
+    assert_eq!(status(&stage, bob).coordinator, CoordinatorState::Connected);
+    assert!(!stage.pcs[alice].events.iter().any(|event| matches!(event, Event::Presence { .. })));
 }

@@ -19,7 +19,7 @@ use lanchat_node_core::boot::{
 };
 use lanchat_node_core::output::{Answer, Change, CommandError, Event, Notice, StoredEntry};
 use lanchat_node_core::view::{Route, UserView};
-use lanchat_node_core::{Boot, Command, Input, MemoryStore, NodeState, Output};
+use lanchat_node_core::{Boot, Command, Input, MemoryStore, NodeState, Output, Subnet};
 use lanchat_proto::certificate::{Certificate, DeviceChain};
 use lanchat_proto::entry::Descriptor;
 use lanchat_proto::frame::{Frame, Kind};
@@ -70,6 +70,8 @@ pub struct Stage {
     /// Pairs of which the first cannot dial the second.
     walls: BTreeSet<(At, At)>,
     relayed: BTreeSet<LinkId>,
+    /// Connections of which nothing arrives any more.
+    deaf: BTreeSet<LinkId>,
     last_arrival: BTreeMap<LinkId, Duration>,
     count: u64,
 }
@@ -89,6 +91,7 @@ impl Stage {
             cuts: BTreeSet::new(),
             walls: BTreeSet::new(),
             relayed: BTreeSet::new(),
+            deaf: BTreeSet::new(),
             last_arrival: BTreeMap::new(),
             count: 0,
         }
@@ -217,6 +220,20 @@ impl Stage {
         self.walls.clear();
     }
 
+    /// A PC gets another address: what it was linked to hears no more of it, nor it of them.
+    pub fn moves(&mut self, at: At, address: std::net::SocketAddr) {
+        self.pcs[at].address = Endpoint::new(address);
+        let deaf = |(_, (side, _, far)): &(&LinkId, &(Side, LinkId, Side))| {
+            *side == Side::Pc(at) || *far == Side::Pc(at)
+        };
+        let links: Vec<LinkId> = self.ends.iter().filter(deaf).map(|(link, _)| *link).collect();
+        self.deaf.extend(links);
+        let (endpoints, ip) = (vec![self.pcs[at].address], address.ip());
+        let subnets = vec![Subnet { ip, prefix: 24, is_virtual: false }];
+        self.input(at, Input::Listening { endpoints, subnets });
+        self.input(at, Input::NetworkChanged);
+    }
+
     /// From now on the first cannot dial the second; what is linked stays so.
     pub fn wall(&mut self, from: At, to: At) {
         self.walls.insert((from, to));
@@ -232,7 +249,7 @@ impl Stage {
     }
 
     fn cuts_link(&self, link: LinkId, a: Side, b: Side) -> bool {
-        !self.relayed.contains(&link) && self.is_cut(a, b)
+        self.deaf.contains(&link) || (!self.relayed.contains(&link) && self.is_cut(a, b))
     }
 
     fn is_cut(&self, a: Side, b: Side) -> bool {
@@ -608,7 +625,7 @@ impl Stage {
     /// The newest link of one PC to another.
     pub fn link_to(&self, a: At, b: At) -> LinkId {
         let ends = self.ends.iter().filter(|(_, (side, _, far))| (*side, *far) == (Side::Pc(a), Side::Pc(b)));
-        *ends.last().unwrap().0
+        *ends.max_by_key(|(link, _)| **link).unwrap().0
     }
 
     pub fn open_links(&self, a: At, b: At) -> usize {
