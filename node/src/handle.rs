@@ -4,6 +4,7 @@
 //! a node that has stopped answers [`HandleError::Stopped`]. Sits below `app` and `api`, so that neither imports the
 //! other.
 
+use crate::blobs::Files;
 use crate::doctor::{Dialled, Facts};
 use crate::store::Reader;
 use lanchat_node_core::input::Command;
@@ -193,6 +194,7 @@ pub struct Handle {
     requests: mpsc::Sender<Request>,
     events: broadcast::Sender<NumberedEvent>,
     reader: Arc<RwLock<Option<Reader>>>,
+    files: Arc<RwLock<Option<Files>>>,
 }
 
 /// The event loop's end of a handle.
@@ -202,6 +204,7 @@ pub struct HandleEnd {
     /// Where events go.
     pub events: broadcast::Sender<NumberedEvent>,
     reader: Arc<RwLock<Option<Reader>>>,
+    files: Arc<RwLock<Option<Files>>>,
 }
 
 /// Makes a handle and its end.
@@ -210,8 +213,9 @@ pub fn channel() -> (Handle, HandleEnd) {
     let (requests, end) = mpsc::channel(REQUESTS);
     let (events, _) = broadcast::channel(EVENTS);
     let reader = Arc::new(RwLock::new(None));
-    let handle = Handle { requests, events: events.clone(), reader: reader.clone() };
-    (handle, HandleEnd { requests: end, events, reader })
+    let files = Arc::new(RwLock::new(None));
+    let handle = Handle { requests, events: events.clone(), reader: reader.clone(), files: files.clone() };
+    (handle, HandleEnd { requests: end, events, reader, files })
 }
 
 impl HandleEnd {
@@ -219,6 +223,13 @@ impl HandleEnd {
     pub fn set_reader(&self, reader: Option<Reader>) {
         if let Ok(mut slot) = self.reader.write() {
             *slot = reader;
+        }
+    }
+
+    /// Sets the files of the membership that is active now; `None` between two.
+    pub fn set_files(&self, files: Option<Files>) {
+        if let Ok(mut slot) = self.files.write() {
+            *slot = files;
         }
     }
 }
@@ -329,5 +340,10 @@ impl Handle {
     #[must_use]
     pub fn reader(&self) -> Option<Reader> {
         self.reader.read().ok().and_then(|slot| slot.clone())
+    }
+    /// The files of the active membership; `None` for the moment between two.
+    #[must_use]
+    pub fn files(&self) -> Option<Files> {
+        self.files.read().ok().and_then(|slot| slot.clone())
     }
 }

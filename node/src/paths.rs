@@ -97,6 +97,18 @@ impl DataDir {
         self.root.join("known_coordinators")
     }
 
+    /// Where a membership keeps what it offers and what it has fetched so far.
+    #[must_use]
+    pub fn blobs(&self, realm: &RealmId, user: &UserId) -> PathBuf {
+        self.root.join("blobs").join(format!("{}-{}", realm.short(), user))
+    }
+
+    /// Where files are saved that come in, when the system names no directory for downloads.
+    #[must_use]
+    pub fn downloads(&self) -> PathBuf {
+        self.root.join("downloads")
+    }
+
     /// Log files.
     #[must_use]
     pub fn logs(&self) -> PathBuf {

@@ -133,6 +133,169 @@ pub fn default_data_dir() -> Option<PathBuf> {
     directories::ProjectDirs::from("", "", "lanchat").map(|dirs| dirs.data_local_dir().to_path_buf())
 }
 
+/// Reads at a place of a file, wherever its cursor is. 0 at the end.
+///
+/// # Errors
+/// As the file system says.
+#[cfg(unix)]
+pub fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, into, at)
+}
+
+/// Reads at a place of a file; its cursor moves. 0 at the end.
+///
+/// # Errors
+/// As the file system says.
+#[cfg(windows)]
+pub fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, into, at)
+}
+
+/// Writes at a place of a file, wherever its cursor is. Returns how many bytes were taken.
+///
+/// # Errors
+/// As the file system says.
+#[cfg(unix)]
+pub fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::write_at(file, bytes, at)
+}
+
+/// Writes at a place of a file; its cursor moves. Returns how many bytes were taken.
+///
+/// # Errors
+/// As the file system says.
+#[cfg(windows)]
+pub fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_write(file, bytes, at)
+}
+
+/// What tells one file from another under the same name: volume and file number.
+#[cfg(unix)]
+#[must_use]
+pub fn file_identity(metadata: &fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.dev(), metadata.ino())
+}
+
+/// What tells one file from another under the same name: when it was made, since Windows tells the file's number only to
+/// whoever has it open.
+#[cfg(windows)]
+#[must_use]
+pub fn file_identity(metadata: &fs::Metadata) -> (u64, u64) {
+    use std::os::windows::fs::MetadataExt;
+    (0, metadata.creation_time())
+}
+
+/// Whether two directories lie on one volume, so that a file can be renamed from one to the other.
+#[cfg(unix)]
+#[must_use]
+pub fn same_volume(one: &Path, other: &Path) -> bool {
+    let volume = |path: &Path| fs::metadata(path).ok().map(|metadata| file_identity(&metadata).0);
+    volume(one).is_some_and(|volume_one| volume(other) == Some(volume_one))
+}
+
+/// Whether two directories lie on one volume, as far as their drives tell.
+#[cfg(windows)]
+#[must_use]
+pub fn same_volume(one: &Path, other: &Path) -> bool {
+    let drive = |path: &Path| {
+        fs::canonicalize(path)
+            .ok()
+            .and_then(|path| path.components().next().map(|part| part.as_os_str().to_owned()))
+    };
+    drive(one).is_some_and(|drive_one| drive(other) == Some(drive_one))
+}
+
+/// A path as bytes, exactly.
+#[cfg(unix)]
+#[must_use]
+pub fn path_to_bytes(path: &Path) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    path.as_os_str().as_bytes().to_vec()
+}
+
+/// A path as bytes, exactly: UTF-16, little-endian.
+#[cfg(windows)]
+#[must_use]
+pub fn path_to_bytes(path: &Path) -> Vec<u8> {
+    use std::os::windows::ffi::OsStrExt;
+    path.as_os_str().encode_wide().flat_map(u16::to_le_bytes).collect()
+}
+
+/// The path that [`path_to_bytes`] was given.
+#[cfg(unix)]
+#[must_use]
+pub fn path_from_bytes(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::OsStr::from_bytes(bytes).into()
+}
+
+/// The path that [`path_to_bytes`] was given.
+#[cfg(windows)]
+#[must_use]
+pub fn path_from_bytes(bytes: &[u8]) -> PathBuf {
+    use std::os::windows::ffi::OsStringExt;
+    let wide: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|pair| u16::from_le_bytes(*pair)).collect();
+    std::ffi::OsString::from_wide(&wide).into()
+}
+
+/// The directory where the user's downloads go, where the system names one.
+#[must_use]
+pub fn download_dir() -> Option<PathBuf> {
+    directories::UserDirs::new().and_then(|dirs| dirs.download_dir().map(Path::to_path_buf))
+}
+
+/// Marks a file as one that came from elsewhere, so that the system asks before it runs it.
+///
+/// # Errors
+/// As the file system says; one that has no streams (FAT) cannot be marked.
+#[cfg(windows)]
+pub fn mark_foreign(path: &Path) -> io::Result<()> {
+    let mut stream = path.as_os_str().to_owned();
+    stream.push(":Zone.Identifier");
+    fs::write(stream, b"[ZoneTransfer]\r\nZoneId=3\r\n")
+}
+
+/// Marks a file as one that came from elsewhere, so that the system asks before it runs it.
+///
+/// # Errors
+/// When the system's own tool for it does not run.
+#[cfg(target_os = "macos")]
+pub fn mark_foreign(path: &Path) -> io::Result<()> {
+    let mut mark = std::process::Command::new("/usr/bin/xattr");
+    mark.args(["-w", "com.apple.quarantine", "0081;00000000;lanchat;"]).arg(path);
+    let status = mark.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other("xattr failed")) }
+}
+
+/// Other systems have no such mark: what comes has no permission to run.
+///
+/// # Errors
+/// None.
+#[cfg(not(any(windows, target_os = "macos")))]
+pub fn mark_foreign(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Opens a file that only its owner may read, for reading and writing, making it if it is not there.
+///
+/// # Errors
+/// As the file system says.
+#[cfg(unix)]
+pub fn open_private(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// Opens a file for reading and writing, making it if it is not there; the profile's permissions are inherited.
+///
+/// # Errors
+/// As the file system says.
+#[cfg(not(unix))]
+pub fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
 /// What decides here who may connect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Firewall {

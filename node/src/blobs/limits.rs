@@ -1,0 +1,60 @@
+//! Every bound on files, with what happens when it is reached.
+
+use std::time::Duration;
+
+/// Messages to the event loop that may wait. Whoever has one more waits.
+pub const TO_LOOP: usize = 64;
+/// Files that are read for an offer at a time. Further ones wait.
+pub const HASHING: usize = 2;
+/// Threads that hash one file.
+pub const HASH_THREADS: usize = 4;
+/// Bytes that are read and hashed at a time.
+pub const HASH_BLOCK: usize = 256 * 1024;
+/// Bytes of a record beside a file (a path, a stamp). A longer one is not read.
+pub const MAX_RECORD: usize = 40 * 1024;
+/// Bytes of a path that is kept. A longer one is refused.
+pub const MAX_PATH: usize = 32 * 1024;
+/// Streams that are served at a time; one more is told that this side is busy.
+pub const SERVED: usize = 64;
+/// Time in which the other side has to say what it wants, and in which it has to take what it asked for. Then its stream ends.
+pub const STREAM_IDLE: Duration = Duration::from_secs(30);
+/// Time between two asks on a served stream. Then it ends.
+pub const ASK_IDLE: Duration = Duration::from_secs(120);
+/// Asks of one stream that wait to be read from the disk. The other side's asks are read no faster than that.
+pub const ASKS: usize = 64;
+/// Pieces of one stream that are read ahead of the network.
+pub const READ_AHEAD: usize = 8;
+/// Orders to one fetch that wait for it. They come from the core, a few for each change of a link; one more is dropped
+/// and told as broken.
+pub const ORDERS: usize = 64;
+/// Frames of one source that wait for their fetch. The source is read no faster than that.
+pub const FRAMES: usize = 16;
+/// Streams that one fetch has at a time, draining ones included. The oldest of more is dropped.
+pub const SOURCES: usize = 4;
+/// Asks that wait to be sent on one stream. A holder that takes no more of them is dropped.
+pub const ASKS_OUT: usize = 1024;
+/// Bytes verified after which a fetch syncs and writes down what it has.
+pub const SYNC_BYTES: u64 = 256 * 1024 * 1024;
+/// Time after which it does so with less.
+pub const SYNC_AFTER: Duration = Duration::from_secs(2);
+/// Units around the last one written down that are hashed again when a fetch goes on: so many that were claimed, and so
+/// many that may be there.
+pub const REHASH_UNITS: u32 = 64;
+/// Bytes of those, each way.
+pub const REHASH_BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes that stay free on a disk, or a hundredth of it if that is less. With less room a fetch waits.
+pub const ROOM_LEFT: u64 = 256 * 1024 * 1024;
+/// Time without news from a holder after which its stream is given up.
+pub const SOURCE_IDLE: Duration = Duration::from_secs(30);
+/// How often the shown progress is brought up to date.
+pub const PROGRESS: Duration = Duration::from_millis(200);
+/// Numbers that are tried for a name that is taken: `name (9999).ext`. Then the file cannot be saved.
+pub const MAX_NUMBER: u32 = 9999;
+/// How often what is left over is looked for.
+pub const COLLECT: Duration = Duration::from_secs(3600);
+/// Time that a part of a file is kept without being added to.
+pub const IDLE: Duration = Duration::from_secs(24 * 3600);
+/// Time that files of an offer which is not known (yet) are kept.
+pub const UNKNOWN: Duration = Duration::from_secs(3600);
+/// Time that fetches get to write down what they have when the program ends.
+pub const STOP: Duration = Duration::from_millis(800);

@@ -1,0 +1,177 @@
+//! Where the files of offers lie, and the small records beside them.
+//!
+//! Keeps true: no name in here comes from outside (ids and hashes in hexadecimal only); a record is replaced as a whole,
+//! and one that cannot be read is as if it were not there.
+
+use super::limits::{MAX_PATH, MAX_RECORD};
+use crate::platform;
+use lanchat_proto::blob::BlobHash;
+use lanchat_proto::codec::{self, Blob};
+use lanchat_proto::ids::MessageId;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// The version of every record; one of another version is not read.
+const VERSION: u16 = 1;
+
+/// A path as it is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct KeptPath(Blob<MAX_PATH>);
+
+impl KeptPath {
+    pub(super) fn new(path: &Path) -> io::Result<Self> {
+        let bytes = platform::path_to_bytes(path);
+        Blob::new(bytes).map(Self).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        platform::path_from_bytes(&self.0)
+    }
+}
+
+/// What a file is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Part {
+    /// The bytes that came so far.
+    Partial,
+    /// Which units of them are good.
+    Have,
+    /// The list of chaining values.
+    Values,
+    /// Where the user wants it.
+    Wish,
+    /// Where it was saved.
+    Saved,
+    /// What is offered lies there (named by its hash).
+    Source,
+}
+
+impl Part {
+    const ALL: [Self; 6] = [Self::Partial, Self::Have, Self::Values, Self::Wish, Self::Saved, Self::Source];
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Partial => "partial",
+            Self::Have => "have",
+            Self::Values => "values",
+            Self::Wish => "wish",
+            Self::Saved => "saved",
+            Self::Source => "source",
+        }
+    }
+}
+
+/// Whom a file belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Owner {
+    /// An offer, fetched here.
+    Offer(MessageId),
+    /// Content, offered from here.
+    Content(BlobHash),
+}
+
+impl Owner {
+    fn stem(&self) -> String {
+        match self {
+            Self::Offer(offer) => offer.to_string(),
+            Self::Content(hash) => hash.to_string(),
+        }
+    }
+}
+
+/// The directory.
+#[derive(Clone, Debug)]
+pub(super) struct Shelf {
+    dir: PathBuf,
+}
+
+impl Shelf {
+    pub(super) fn open(dir: &Path) -> io::Result<Self> {
+        platform::create_private_dir(dir)?;
+        Ok(Self { dir: dir.to_path_buf() })
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn path(&self, owner: &Owner, part: Part) -> PathBuf {
+        self.dir.join(format!("{}.{}", owner.stem(), part.extension()))
+    }
+
+    /// Everything that lies here and is named as a file of ours.
+    pub(super) fn list(&self) -> io::Result<Vec<(Owner, Part, PathBuf)>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            let part = Part::ALL.into_iter().find(|part| Some(part.extension()) == extension);
+            let owner = stem.parse().map(Owner::Offer).ok().or_else(|| stem.parse().map(Owner::Content).ok());
+            if let (Some(owner), Some(part)) = (owner, part) {
+                found.push((owner, part, path));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes a record.
+    pub(super) fn keep<T: Serialize>(&self, owner: &Owner, part: Part, value: &T) -> io::Result<()> {
+        let bytes = codec::encode(&(VERSION, value)).map_err(io::Error::other)?;
+        platform::write_private(&self.path(owner, part), &bytes)
+    }
+
+    /// Reads a record.
+    pub(super) fn kept<T: DeserializeOwned>(&self, owner: &Owner, part: Part) -> Option<T> {
+        let bytes = read_small(&self.path(owner, part), MAX_RECORD).ok()?;
+        let (version, value) = codec::decode::<(u16, T)>(&bytes, MAX_RECORD).ok()?;
+        (version == VERSION).then_some(value)
+    }
+
+    /// Writes a list of chaining values.
+    pub(super) fn keep_values(&self, owner: &Owner, values: &[[u8; 32]]) -> io::Result<()> {
+        platform::write_private(&self.path(owner, Part::Values), values.as_flattened())
+    }
+
+    /// Reads a list of so many chaining values. Whether they are the right ones is for the reader to check.
+    pub(super) fn values(&self, owner: &Owner, count: u32) -> Option<Vec<[u8; 32]>> {
+        let len = count as usize * 32;
+        let bytes = read_small(&self.path(owner, Part::Values), len).ok()?;
+        (bytes.len() == len).then(|| bytes.as_chunks::<32>().0.to_vec())
+    }
+
+    /// Removes a file; one that is not there is removed already.
+    pub(super) fn remove(&self, owner: &Owner, part: Part) {
+        remove(&self.path(owner, part));
+    }
+
+    /// Removes whatever a fetch of an offer needs, and no word of where it was saved.
+    pub(super) fn remove_fetch(&self, offer: &MessageId) {
+        for part in [Part::Have, Part::Partial, Part::Values, Part::Wish] {
+            self.remove(&Owner::Offer(*offer), part);
+        }
+    }
+}
+
+/// Removes a file, and says so in the log when it cannot be.
+pub(super) fn remove(path: &Path) {
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(%error, "A file of a transfer could not be removed"),
+    }
+}
+
+/// Reads a file of at most so many bytes.
+fn read_small(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    if bytes.len() > most {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a record is too long"));
+    }
+    Ok(bytes)
+}
