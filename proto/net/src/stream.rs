@@ -6,6 +6,8 @@
 //! Goes in and out: frames.
 
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use crate::api::LinkId;

@@ -90,9 +90,14 @@ async fn either_end_opens_streams_and_frames_go_both_ways() {
                 frame(n, 3000 * n as usize)
             );
         }
-        to_one.send(&frame(7, MAX_FRAME)).await.unwrap();
-        to_one.close().await.unwrap();
-        assert_eq!(soon("the largest", from_two.frame()).await, Ok(Some(frame(7, MAX_FRAME))));
+        // More than the other side takes unread.
+        let largest = frame(7, MAX_FRAME);
+        let sending = async {
+            to_one.send(&largest).await.unwrap();
+            to_one.close().await.unwrap();
+        };
+        let ((), read) = soon("the largest", futures::future::join(sending, from_two.frame())).await;
+        assert_eq!(read, Ok(Some(largest.clone())));
         assert_eq!(soon("the end", from_two.frame()).await, Ok(None));
         // The other direction goes on.
         to_two.send(&frame(8, 8)).await.unwrap();
