@@ -1,91 +1,21 @@
 //! Who does not belong is told nothing and is gone within three seconds, whatever papers it shows.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a story that cannot go on has failed")]
 
+mod papers;
+
 use data_encoding::HEXLOWER;
 use lanchat_net::{Channel, DialId, DialTarget, Net, NetConfig, NetEvent};
-use lanchat_proto::certificate::{Anchor, Certificate, IssuingCertificate, Membership, Role};
-use lanchat_proto::codec::{self, BoundedVec};
+use lanchat_proto::certificate::Certificate;
+use lanchat_proto::codec;
 use lanchat_proto::frame::{Frame, Kind};
-use lanchat_proto::ids::{DeviceId, Epoch, RealmId, UserId};
-use lanchat_proto::signed::{SecretKey, Signed};
-use lanchat_proto::time::Wall;
-use lanchat_proto::version::Version;
+use lanchat_proto::ids::{DeviceId, RealmId};
+use lanchat_proto::signed::SecretKey;
 use lanchat_proto::wire::Endpoint;
-use lanchat_proto::wire::link::Hello;
 use lanchat_tests::{Office, within};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use papers::{DAY, Issuer, hello, now};
+use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
-const DAY: Duration = Duration::from_secs(24 * 3600);
-
-fn now() -> Wall {
-    Wall(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap())
-}
-
-/// Keys that can issue certificates: an organisation's.
-struct Issuer {
-    root: DeviceId,
-    key: SecretKey,
-    certificate: Signed<IssuingCertificate>,
-}
-
-impl Issuer {
-    /// The office's own, as a thief of its key file would have it.
-    fn of(office: &Office) -> Self {
-        let text = std::fs::read_to_string(office.dir().join("org.key")).unwrap();
-        let value = |name: &str| {
-            let line = text.lines().find(|line| line.starts_with(&format!("{name} = "))).unwrap();
-            HEXLOWER.decode(line.split('"').nth(1).unwrap().as_bytes()).unwrap()
-        };
-        let key = |name: &str| SecretKey::from_seed(&value(name).try_into().unwrap());
-        let certificate = codec::decode(&value("certificate"), 4096).unwrap();
-        Self { root: key("root").public(), key: key("issuing"), certificate }
-    }
-
-    /// Another organisation's.
-    fn elsewhere() -> Self {
-        let (root, key) = (SecretKey::from_seed(&[71; 32]), SecretKey::from_seed(&[72; 32]));
-        let issuing = IssuingCertificate {
-            realm: RealmId::of_root(&root.public()),
-            issuer: key.public(),
-            coordinator: DeviceId([73; 32]),
-            not_before: now().minus(DAY),
-            not_after: now().plus(30 * DAY),
-        };
-        Self { root: root.public(), certificate: Signed::sign(&issuing, &root).unwrap(), key }
-    }
-
-    fn issue(&self, device: &SecretKey, not_before: Wall, not_after: Wall) -> Certificate {
-        let membership = Membership {
-            realm: RealmId::of_root(&self.root),
-            user: UserId([66; 16]),
-            name: "mallory".parse().unwrap(),
-            role: Role::Member,
-            device: device.public(),
-            sealing: [0; 32],
-            serial: now().0,
-            not_before,
-            not_after,
-        };
-        Certificate {
-            membership: Signed::sign(&membership, &self.key).unwrap(),
-            anchor: Anchor::Organisation { root: self.root, issuing: self.certificate.clone() },
-        }
-    }
-}
-
-fn hello(realm: RealmId, certificate: Certificate) -> Frame {
-    let hello = Hello {
-        realm,
-        versions: BoundedVec::first(Version::offered()),
-        certificate,
-        chain: BoundedVec::empty(),
-        epoch: Epoch(5),
-        revocations: BoundedVec::empty(),
-        time: now(),
-    };
-    Frame::new(Kind::Hello, &hello).unwrap()
-}
 
 /// Dials a node and shows it a frame or nothing. Returns the first thing that the node said, if it said anything before it
 /// hung up, and how long that took.
@@ -132,7 +62,7 @@ async fn strangers_are_told_nothing_and_are_gone_within_three_seconds() {
     let door = (endpoint, device.unwrap());
 
     let own = Issuer::of(&office);
-    let realm = RealmId::of_root(&own.root);
+    let realm = own.realm();
     let other = Issuer::elsewhere();
     let key = SecretKey::from_seed(&[61; 32]);
     let (past, future) = (now().minus(60 * DAY), now().plus(30 * DAY));
@@ -150,7 +80,7 @@ async fn strangers_are_told_nothing_and_are_gone_within_three_seconds() {
         ("not a hello", Some(Frame { kind: Kind::Heartbeat.number(), payload: vec![1] })),
         ("self-signed", Some(hello(RealmId::OPEN, self_signed.clone()))),
         ("self-signed for the organisation", Some(hello(realm, self_signed))),
-        ("another organisation", Some(hello(RealmId::of_root(&other.root), other.issue(&key, past, future)))),
+        ("another organisation", Some(hello(other.realm(), other.issue(&key, past, future)))),
         ("expired", Some(hello(realm, own.issue(&key, past, now().minus(2 * DAY))))),
         ("not valid yet", Some(hello(realm, own.issue(&key, now().plus(2 * DAY), future)))),
         ("forged", Some(hello(realm, forged))),
