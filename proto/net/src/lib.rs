@@ -19,6 +19,7 @@ mod intake;
 pub mod limits;
 mod link;
 mod links;
+mod muxer;
 mod net;
 mod quiet;
 mod quota;

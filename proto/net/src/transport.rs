@@ -2,7 +2,8 @@
 
 use crate::guard::Guard;
 use crate::intake::Intake;
-use crate::limits::{CONNECT_TIMEOUT, MAX_STREAMS, MAX_STREAMS_RELAY};
+use crate::limits::{CONNECT_TIMEOUT, MAX_STREAMS, MAX_STREAMS_RELAY, MUXER_FRAME, MUXER_FRAME_CIRCUIT};
+use crate::muxer::Config as Muxing;
 use crate::relay::meter::Meters;
 use crate::tcp::{Handover, Tcp};
 use crate::watch::Watched;
@@ -10,7 +11,7 @@ use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::{Boxed, OrTransport, timeout::TransportTimeout};
 use libp2p::core::{ConnectedPoint, Transport, upgrade::Version};
 use libp2p::identity::Keypair;
-use libp2p::{PeerId, noise, relay, yamux};
+use libp2p::{PeerId, noise, relay};
 use std::sync::Arc;
 
 /// What a relay adds to the stack.
@@ -31,11 +32,7 @@ pub(crate) fn build(
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
     let Extra { circuits, meters } = extra;
     let relays = circuits.is_some() || meters.is_some();
-    let muxer = |streams| {
-        let mut muxer = yamux::Config::default();
-        muxer.set_max_num_streams(streams);
-        muxer
-    };
+    let streams = if relays { MAX_STREAMS_RELAY } else { MAX_STREAMS };
     let meter = move |point: ConnectedPoint| match (&meters, point) {
         (Some(meters), ConnectedPoint::Listener { local_addr, send_back_addr }) => {
             Some(meters.add(local_addr, send_back_addr))
@@ -46,7 +43,7 @@ pub(crate) fn build(
         .map(|stream, _| Watched::new(stream))
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key)?)
-        .multiplex(muxer(if relays { MAX_STREAMS_RELAY } else { MAX_STREAMS }))
+        .multiplex(Muxing { streams, frame: MUXER_FRAME })
         .map(move |(peer, muxer), point| (peer, StreamMuxerBox::new(Guard::new(muxer, meter(point)))));
     let direct = TransportTimeout::new(direct, CONNECT_TIMEOUT).boxed();
     let Some(circuits) = circuits else { return Ok(direct) };
@@ -54,7 +51,7 @@ pub(crate) fn build(
         .map(|stream, _| Watched::new(stream))
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key)?)
-        .multiplex(muxer(MAX_STREAMS))
+        .multiplex(Muxing { streams: MAX_STREAMS, frame: MUXER_FRAME_CIRCUIT })
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(Guard::new(muxer, None))));
     let circuits = TransportTimeout::new(circuits, CONNECT_TIMEOUT);
     let either = OrTransport::new(circuits, direct);
