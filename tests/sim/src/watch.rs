@@ -28,7 +28,7 @@ pub const AFTER_CHANGE: Micros = 15 * SECOND;
 /// whatever comes and goes meanwhile.
 pub const MAX_DIALS: usize = 80;
 /// Dials of one device by one way that a machine may begin in the last half minute of a calm one: waits have grown.
-pub const MAX_CALM_DIALS: usize = 15;
+pub const MAX_CALM_DIALS: usize = 20;
 
 /// What has been so since when.
 #[derive(Clone, Copy, Debug, Default)]
