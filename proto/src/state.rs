@@ -164,7 +164,14 @@ impl ReceiptRecord {
     /// # Errors
     /// [`StateError`].
     pub fn open(signed: &SignedState, realm: &RealmId) -> Result<Self, StateError> {
-        let record = StateRecord::open(signed, realm)?;
+        Self::read(&StateRecord::open(signed, realm)?)
+    }
+
+    /// Reads a checked record of this kind.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn read(record: &StateRecord) -> Result<Self, StateError> {
         if record.kind != STATE_RECEIPT {
             return Err(StateError::Kind(record.kind));
         }
