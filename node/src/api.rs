@@ -24,8 +24,10 @@ mod safety;
 mod secrets;
 mod session;
 mod settings;
+mod transfers;
 pub mod types;
 
+pub use contacts::Contacts;
 pub use peer_id::{parse_device, peer_id};
 pub use secrets::NoRandom;
 
@@ -33,7 +35,6 @@ use crate::config::Config;
 use crate::handle::Handle;
 use crate::platform::write_private;
 use crate::store::Reader;
-use contacts::Contacts;
 use error::ApiError;
 use journal::Journal;
 use lanchat_proto::time::Wall;
@@ -69,10 +70,12 @@ pub struct ApiFile {
 pub struct ApiConfig {
     /// Where; `None`: 127.0.0.1 at the default port, or the next that is free.
     pub listen: Option<SocketAddr>,
-    /// Where `api.json` and the starred people are kept.
+    /// Where `api.json` is kept.
     pub data_dir: PathBuf,
     /// The settings.
     pub config: Arc<Config>,
+    /// The starred people.
+    pub contacts: Arc<Contacts>,
 }
 
 /// The API could not be started.
@@ -106,7 +109,7 @@ pub enum ServeError {
 pub struct Shared {
     handle: Handle,
     config: Arc<Config>,
-    contacts: Contacts,
+    contacts: Arc<Contacts>,
     secrets: Mutex<Secrets>,
     journal: Journal,
     // Event ids start anew with every run: a listener that comes back can tell.
@@ -167,8 +170,7 @@ pub async fn serve(handle: Handle, settings: ApiConfig) -> Result<ApiServer, Ser
     let api: Api = Arc::new(Shared {
         handle,
         config: settings.config,
-        contacts: Contacts::open(&settings.data_dir)
-            .map_err(|(file, reason)| ServeError::File { file: file.display().to_string(), reason })?,
+        contacts: settings.contacts,
         secrets: Mutex::new(secrets),
         journal: Journal::default(),
         run: secrets::random_secret()?,

@@ -13,7 +13,7 @@ pub mod pins;
 mod pulse;
 pub mod saving;
 
-use crate::api::{self, ApiConfig, ApiServer};
+use crate::api::{self, ApiConfig, ApiServer, Contacts};
 use crate::cli::RunOptions;
 use crate::config::{self, Config};
 use crate::handle::{self, EnrolError, Entered, Handle};
@@ -111,6 +111,7 @@ impl Node {
         dir.create()?;
         let lock = dir.lock()?;
         let config = Arc::new(Config::open(dir.root())?);
+        let contacts = Arc::new(Contacts::open(dir.root())?);
         let settings = config.current();
         let clock = Clock::start();
         let started = clock.now().wall;
@@ -124,6 +125,7 @@ impl Node {
             events: 0,
             on_signed_in: None,
             config: config.clone(),
+            contacts: contacts.clone(),
             coordinators: options
                 .coordinators
                 .iter()
@@ -136,7 +138,7 @@ impl Node {
             mdns: options.mdns,
             started,
         };
-        let api = ApiConfig { listen: options.ui, data_dir: options.data_dir.clone(), config };
+        let api = ApiConfig { listen: options.ui, data_dir: options.data_dir.clone(), config, contacts };
         let api = api::serve(handle.clone(), api).await?;
         let (ready, readied) = oneshot::channel();
         let task = tokio::spawn(memberships(dir, lock, shared, listen, ready));

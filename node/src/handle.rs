@@ -9,7 +9,8 @@ use crate::doctor::{Dialled, Facts};
 use crate::store::Reader;
 use lanchat_node_core::input::Command;
 use lanchat_node_core::output::{Answer, CommandError, Event};
-use lanchat_node_core::view::{StatusView, UserView};
+use lanchat_node_core::view::{StatusView, TransferView, UserView};
+use lanchat_proto::ids::MessageId;
 use lanchat_proto::time::Wall;
 use lanchat_proto::wire::coordinator::Refusal;
 use std::path::PathBuf;
@@ -163,6 +164,14 @@ pub enum Request {
     Me(oneshot::Sender<UserView>),
     /// The node.
     Status(oneshot::Sender<NodeStatus>),
+    /// All transfers, in no order.
+    Transfers(oneshot::Sender<Vec<TransferView>>),
+    /// One transfer.
+    Transfer(MessageId, oneshot::Sender<Option<TransferView>>),
+    /// Bytes of a transfer moved: listeners are told.
+    TransferMoved(MessageId),
+    /// The starred people are others now.
+    ContactsChanged,
     /// What the doctor looks at.
     Facts(oneshot::Sender<Box<Facts>>),
     /// Enter an organisation.
@@ -271,6 +280,36 @@ impl Handle {
     /// [`HandleError::Stopped`].
     pub async fn status(&self) -> Result<NodeStatus, HandleError> {
         self.ask(Request::Status).await
+    }
+
+    /// All transfers, in no order.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn transfers(&self) -> Result<Vec<TransferView>, HandleError> {
+        self.ask(Request::Transfers).await
+    }
+
+    /// One transfer; `None` for an offer that is not known.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn transfer(&self, offer: MessageId) -> Result<Option<TransferView>, HandleError> {
+        self.ask(|answer| Request::Transfer(offer, answer)).await
+    }
+
+    /// Lets listeners know that bytes of a transfer moved.
+    pub async fn transfer_moved(&self, offer: MessageId) {
+        // A loop that is gone has no listeners.
+        drop(self.requests.send(Request::TransferMoved(offer)).await);
+    }
+
+    /// Lets the node know that the starred people are others now.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn contacts_changed(&self) -> Result<(), HandleError> {
+        self.requests.send(Request::ContactsChanged).await.map_err(|_| HandleError::Stopped)
     }
 
     /// What the doctor looks at. Asks somebody to dial this node first, which takes seconds.

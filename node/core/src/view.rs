@@ -1,6 +1,6 @@
 //! What a node shows of its state: plain copies, for the API.
 
-use crate::boot::StoredTransfer;
+use crate::boot::{StoredTransfer, TransferState};
 use lanchat_proto::ids::{DeviceId, RealmId, UserId};
 use lanchat_proto::time::Wall;
 use lanchat_proto::wire::Endpoint;
@@ -146,6 +146,18 @@ pub struct TransferView {
     pub outgoing: bool,
     /// The other user of the conversation.
     pub peer: UserId,
+}
+
+impl TransferView {
+    /// Whether the user can accept it now.
+    #[must_use]
+    pub fn can_be_accepted(&self) -> bool {
+        let open = matches!(
+            self.stored.state,
+            TransferState::Offered | TransferState::Failed | TransferState::Rejected
+        );
+        open && !self.outgoing
+    }
 }
 
 /// The node as a whole.

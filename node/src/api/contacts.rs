@@ -1,5 +1,6 @@
 //! The starred people: a small file of the API's own, for each own user a list of users.
 
+use crate::api::ServeError;
 use crate::api::error::{ApiError, EXIT_FAILED};
 use crate::api::limits::CONTACTS;
 use crate::platform::write_private;
@@ -14,20 +15,24 @@ const FILE: &str = "contacts.toml";
 
 type Starred = BTreeMap<String, BTreeSet<String>>;
 
-/// See the module.
-pub(crate) struct Contacts {
+/// See the module; share it behind an `Arc`.
+pub struct Contacts {
     path: PathBuf,
     starred: Mutex<Starred>,
 }
 
 impl Contacts {
-    /// Reads the file; none means nobody is starred. A broken one is refused and left as it is.
-    pub(crate) fn open(data_dir: &Path) -> Result<Self, (PathBuf, String)> {
+    /// Reads the file; none means nobody is starred.
+    ///
+    /// # Errors
+    /// [`ServeError::File`]: a broken one is refused and left as it is.
+    pub fn open(data_dir: &Path) -> Result<Self, ServeError> {
         let path = data_dir.join(FILE);
+        let failed = |reason: String| ServeError::File { file: path.display().to_string(), reason };
         let starred = match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| (path.clone(), error.message().to_owned()))?,
+            Ok(text) => toml::from_str(&text).map_err(|error| failed(error.message().to_owned()))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Starred::new(),
-            Err(error) => return Err((path, error.to_string())),
+            Err(error) => return Err(failed(error.to_string())),
         };
         Ok(Self { path, starred: Mutex::new(starred) })
     }
@@ -36,6 +41,13 @@ impl Contacts {
     pub(crate) fn of(&self, me: &UserId) -> BTreeSet<String> {
         let starred = self.starred.lock().unwrap_or_else(PoisonError::into_inner);
         starred.get(&me.to_string()).cloned().unwrap_or_default()
+    }
+
+    /// Whom a user has starred.
+    #[must_use]
+    pub fn users(&self, me: &UserId) -> BTreeSet<UserId> {
+        // What is no id was written there by hand, and is nobody.
+        self.of(me).iter().filter_map(|user| user.parse().ok()).collect()
     }
 
     /// Stars somebody or takes the star away; written before it is true.

@@ -4,10 +4,11 @@
 //! without a `resync`; a listener that does not read is closed and never holds up the others. `docs/api.md#events`.
 
 mod json;
+mod moving;
 
 use crate::api::error::{ApiError, EXIT_FAILED};
 use crate::api::journal::Next;
-use crate::api::limits::{SOCKET_FRAME, SOCKET_PING, SOCKET_SEND, SOCKET_TOKEN};
+use crate::api::limits::{PROGRESS, SOCKET_FRAME, SOCKET_PING, SOCKET_SEND, SOCKET_TOKEN};
 use crate::api::{Api, Shared};
 use crate::handle::NumberedEvent;
 use axum::extract::State;
@@ -17,22 +18,38 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use json::Names;
+use moving::Moving;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, timeout};
 
 /// Writes the node's events into the journal until the node or the API ends.
 pub(crate) async fn record(api: Api, mut events: Receiver<NumberedEvent>) {
     let mut names = Names::default();
+    let mut moving = Moving::default();
+    let mut tick = tokio::time::interval(PROGRESS);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        match events.recv().await {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            _ = tick.tick(), if !moving.is_empty() => {
+                moving.look(&api).await;
+                continue;
+            }
+        };
+        match event {
             Ok(numbered) => {
-                let json = json::event(&api, &mut names, &numbered).await;
-                api.journal.push(numbered.id, json);
+                let told = json::event(&api, &mut names, &numbered).await;
+                // Of the bytes of a transfer only the newest word is kept, or they would push all else out.
+                let replaces = told.transfer.and_then(|(offer, runs)| moving.note(offer, runs, numbered.id));
+                if let Some(old) = replaces {
+                    api.journal.forget(old);
+                }
+                api.journal.push(numbered.id, told.json);
             }
             // The next event's id shows the gap to the journal, and the journal to its listeners.
             Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "Events were too many to record"),

@@ -74,6 +74,19 @@ impl Journal {
         self.newest.send_replace(id);
     }
 
+    /// Takes an event out that a newer one makes needless. The newest stays: its id is where listeners are.
+    pub fn forget(&self, id: u64) {
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        if ring.events.back().is_some_and(|(newest, _)| *newest == id) {
+            return;
+        }
+        if let Ok(at) = ring.events.binary_search_by_key(&id, |(known, _)| *known)
+            && let Some((_, json)) = ring.events.remove(at)
+        {
+            ring.bytes -= json.len();
+        }
+    }
+
     /// What comes after a position.
     #[must_use]
     pub fn after(&self, position: u64) -> Next {
@@ -112,6 +125,22 @@ mod tests {
         }
         assert_eq!(journal.after(9), Next::Resync(JOURNAL as u64 + 10));
         assert_eq!(journal.after(10), Next::Event(11, "".into()));
+    }
+
+    #[test]
+    fn what_is_needless_is_left_out_and_no_gap() {
+        let journal = Journal::default();
+        for id in 1..=3 {
+            journal.push(id, id.to_string());
+        }
+        journal.forget(2);
+        journal.forget(9);
+        assert_eq!(journal.after(1), Next::Event(3, "3".into()));
+        assert_eq!(journal.after(2), Next::Event(3, "3".into()));
+        journal.forget(3);
+        assert_eq!(journal.after(2), Next::Event(3, "3".into()), "the newest stays");
+        journal.push(4, "4".into());
+        assert_eq!(journal.after(3), Next::Event(4, "4".into()));
     }
 
     #[test]

@@ -55,6 +55,11 @@ pub const CANDIDATES: usize = 32;
 /// Starred people of one user. A further one is refused.
 pub const CONTACTS: usize = 4096;
 
+/// Digits of a transfer's id that have to be given. Fewer mean no transfer.
+pub const ID_DIGITS: usize = 4;
+/// Time between two events about the bytes of one transfer. What happens meanwhile is told with the next.
+pub const PROGRESS: Duration = Duration::from_millis(200);
+
 /// Longest wait for a message's delivery, in seconds. A longer wish is shortened.
 pub const WAIT: u64 = 24 * 3600;
 /// Wait without a wish, in seconds.

@@ -85,7 +85,9 @@ async fn conversation_with(api: &Api, to: &str) -> Result<ConversationId, ApiErr
 async fn as_json(api: &Api, rows: Vec<HistoryRow>) -> Result<Vec<MessageJson>, ApiError> {
     let names = api.names().await?;
     let me = api.handle.status().await?.core.user;
-    Ok(rows.into_iter().map(|row| MessageJson::new(row, &me, &names)).collect())
+    let mut messages: Vec<_> = rows.into_iter().map(|row| MessageJson::new(row, &me, &names)).collect();
+    api.add_transfers(&mut messages).await?;
+    Ok(messages)
 }
 
 /// Which part of a history.
@@ -137,17 +139,20 @@ pub(crate) async fn conversations(State(api): State<Api>) -> Result<Json<Vec<Con
             display_name: known.map(|known| known.display_name.clone()).unwrap_or_default(),
         }
     };
-    let json = rows.into_iter().map(|row| {
+    let mut conversations = Vec::with_capacity(rows.len());
+    for row in rows {
         let with = row.descriptor.other(&me).map(partner);
-        ConversationJson {
+        let mut newest = row.newest.map(|newest| MessageJson::new(newest, &me, &names));
+        api.add_transfers(newest.as_mut_slice()).await?;
+        conversations.push(ConversationJson {
             conversation: row.conversation.to_string(),
             kind: if with.is_some() { "direct" } else { "unknown" },
             with,
-            newest: row.newest.map(|newest| MessageJson::new(newest, &me, &names)),
+            newest,
             unread: row.unread,
-        }
-    });
-    Ok(Json(json.collect()))
+        });
+    }
+    Ok(Json(conversations))
 }
 
 /// Marks all messages of a conversation as seen.

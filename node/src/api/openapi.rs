@@ -1,6 +1,6 @@
 //! The OpenAPI document, generated from the routes' own types. A test compares it with the table of routes.
 
-use crate::api::{account, assets, doctor, events, messages, people, safety, session, settings};
+use crate::api::{account, assets, doctor, events, messages, people, safety, session, settings, transfers};
 use axum::Json;
 use utoipa::OpenApi;
 
@@ -41,6 +41,14 @@ use utoipa::OpenApi;
         messages::history,
         messages::mark_read,
         messages::search,
+        transfers::list,
+        transfers::offer,
+        transfers::show,
+        transfers::accept,
+        transfers::reject,
+        transfers::pause,
+        transfers::resume,
+        transfers::cancel,
         account::register,
         account::login,
         account::logout,

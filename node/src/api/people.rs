@@ -265,6 +265,8 @@ async fn star(api: &Api, user: &str, star: bool) -> Result<Json<DoneJson>, ApiEr
     let shared = api.clone();
     let written = tokio::task::spawn_blocking(move || shared.contacts.set(&me, &user, star)).await;
     written.map_err(|_| ApiError::stopping())??;
+    // Whose files are fetched unasked may depend on it.
+    api.handle.contacts_changed().await?;
     Ok(Json(DONE))
 }
 

@@ -4,6 +4,7 @@
 use crate::api::limits::{BODY, BODY_AVATAR, BODY_TEXT};
 use crate::api::{
     Api, account, assets, doctor, events, guard, messages, openapi, people, safety, session, settings,
+    transfers,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -97,6 +98,15 @@ routes! {
     GET "/api/v1/history" Bearer Body::None => messages::history;
     POST "/api/v1/read" Bearer Body::Json(BODY) => messages::mark_read;
     GET "/api/v1/search" Bearer Body::None => messages::search;
+
+    GET "/api/v1/transfers" Bearer Body::None => transfers::list;
+    POST "/api/v1/transfers" Bearer Body::Json(BODY) => transfers::offer;
+    GET "/api/v1/transfers/{id}" Bearer Body::None => transfers::show;
+    POST "/api/v1/transfers/{id}/accept" Bearer Body::Json(BODY) => transfers::accept;
+    POST "/api/v1/transfers/{id}/reject" Bearer Body::Json(BODY) => transfers::reject;
+    POST "/api/v1/transfers/{id}/pause" Bearer Body::Json(BODY) => transfers::pause;
+    POST "/api/v1/transfers/{id}/resume" Bearer Body::Json(BODY) => transfers::resume;
+    POST "/api/v1/transfers/{id}/cancel" Bearer Body::Json(BODY) => transfers::cancel;
 
     POST "/api/v1/account/register" Bearer Body::Json(BODY) => account::register;
     POST "/api/v1/account/login" Bearer Body::Json(BODY) => account::login;

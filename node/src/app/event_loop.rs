@@ -9,6 +9,7 @@ mod requests;
 mod surroundings;
 
 use crate::adapters::{self, Adapter};
+use crate::api::Contacts;
 use crate::app::address::{self, CoordinatorAddress};
 use crate::app::clock::Clock;
 use crate::app::enrol::Enrolment;
@@ -84,6 +85,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     /// The settings that people change.
     pub(crate) config: Arc<Config>,
+    /// The starred people.
+    pub(crate) contacts: Arc<Contacts>,
     /// Coordinators that the command line named.
     pub(crate) coordinators: Vec<CoordinatorAddress>,
     /// Whether the command line lets mDNS run.
@@ -190,7 +193,7 @@ impl<'a> MembershipLoop<'a> {
             coordinator,
             host: platform::host_id(),
             seed: identity::random()?,
-            settings: shared.settings.clone(),
+            settings: shared.core_settings(&membership.user),
             stored,
             started: shared.started,
         };

@@ -13,7 +13,7 @@ use super::{files, index, sqlite};
 use lanchat_proto::entry::Descriptor;
 use lanchat_proto::ids::{ConversationId, DeviceId, LogId, MessageId, UserId};
 use lanchat_proto::state::STATE_RECEIPT;
-use lanchat_proto::time::Hlc;
+use lanchat_proto::time::{Hlc, Wall};
 use rusqlite::{Connection, Error, OptionalExtension, Row, params};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,6 +129,26 @@ impl Reader {
                 .into_iter()
                 .map(|arrival| statement.query_row([arrival], |row| receipts.message(sql, row)))
                 .collect()
+        })
+    }
+
+    /// When messages were sent, by their authors' stamps; those that are not here are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn sent_at(&self, messages: &[MessageId]) -> Result<BTreeMap<MessageId, Wall>, StoreError> {
+        self.read(|sql| {
+            let mut statement = sql.prepare_cached(
+                "SELECT stamp FROM entries INDEXED BY entries_message WHERE message = ?1 AND shown = 1 LIMIT 1",
+            )?;
+            let mut sent = BTreeMap::new();
+            for message in messages {
+                let stamp = statement.query_row([message.0], |row| super::convert::stamp(row, "stamp"));
+                if let Some(stamp) = stamp.optional()? {
+                    sent.insert(*message, stamp.wall());
+                }
+            }
+            Ok(sent)
         })
     }
 

@@ -76,6 +76,18 @@ async fn a_message_is_told_as_history_shows_it() {
 }
 
 #[tokio::test]
+async fn a_transfer_is_told_as_a_whole() {
+    let stage = Stage::new().await;
+    let (mut socket, _) = enter(&stage, None).await;
+    let path = format!("/api/v1/transfers/{}/reject", crate::script::PLAN);
+    stage.request("POST", &path).ask().await;
+    let told = next(&mut socket).await.unwrap();
+    let transfer = &told["transfer"];
+    assert_eq!((&told["event"], &transfer["name"]), (&"transfer".into(), &"plan.txt".into()));
+    assert_eq!((&transfer["state"], &transfer["peer_name"]), (&"rejected".into(), &"bob".into()));
+}
+
+#[tokio::test]
 async fn events_are_replayed_from_where_a_listener_was() {
     let stage = Stage::new().await;
     let (mut socket, ready) = enter(&stage, None).await;

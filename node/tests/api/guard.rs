@@ -120,7 +120,9 @@ async fn bodies_are_bounded() {
         let Body::Json(most) = route.body else { continue };
         let said = stage.request(route.method.as_str(), &path(route)).body(vec![b' '; most + 1]).ask().await;
         // Routes that read no body have nothing to bound.
-        let reads_none = ["/api/v1/code", "/api/v1/account/logout", "/api/v1/shutdown"].contains(&route.path);
+        let reads_none = ["/code", "/logout", "/shutdown", "/reject", "/pause", "/resume", "/cancel"]
+            .iter()
+            .any(|end| route.path.ends_with(end));
         assert!(said.status == 413 || said.status == 0 || reads_none, "{}: {}", route.path, said.status);
         if route.path == "/api/v1/shutdown" {
             return;

@@ -13,4 +13,6 @@ mod doctor;
 mod events;
 mod guard;
 mod routes;
+mod script;
 mod stage;
+mod transfers;

@@ -179,14 +179,16 @@ async fn api_json_is_there_while_the_api_is() {
 
 #[tokio::test]
 async fn only_loopback_is_served_and_a_taken_port_is_told() {
-    use lanchat::api::{ApiConfig, ServeError, serve};
+    use lanchat::api::{ApiConfig, Contacts, ServeError, serve};
     use lanchat::config::Config;
     let stage = Stage::new().await;
     let dir = tempfile::tempdir().unwrap();
     let start = |listen: String| {
         let config = std::sync::Arc::new(Config::open(dir.path()).unwrap());
+        let contacts = std::sync::Arc::new(Contacts::open(dir.path()).unwrap());
         let listen = Some(listen.parse().unwrap());
-        serve(lanchat::handle::channel().0, ApiConfig { listen, data_dir: dir.path().to_owned(), config })
+        let settings = ApiConfig { listen, data_dir: dir.path().to_owned(), config, contacts };
+        serve(lanchat::handle::channel().0, settings)
     };
     assert!(matches!(start("0.0.0.0:0".into()).await, Err(ServeError::NotLoopback(_))));
     assert!(matches!(start(format!("127.0.0.1:{}", stage.port())).await, Err(ServeError::Bind { .. })));

@@ -1,7 +1,9 @@
 //! The stage: an API over a scripted node, and clients that can say anything.
 
+use crate::script::Script;
 use lanchat::adapters::Adapter;
-use lanchat::api::{self, API_FILE, ApiConfig, ApiFile, ApiServer};
+use lanchat::api::{self, API_FILE, ApiConfig, ApiFile, ApiServer, Contacts};
+use lanchat::blobs::Files;
 use lanchat::config::Config;
 use lanchat::doctor::{Coordinator, Dialled, Facts, Mdns, MdnsState, MdnsWish, Person};
 use lanchat::handle::{
@@ -188,7 +190,12 @@ impl Author {
 }
 
 /// Says what a node would: texts named after an error bring that error, `slow` is never delivered.
-fn carry_out(command: Command, author: &mut Author, events: &Events) -> Result<Answer, CommandError> {
+fn carry_out(
+    command: Command,
+    author: &mut Author,
+    script: &mut Script,
+    events: &Events,
+) -> Result<Answer, CommandError> {
     match command {
         Command::SendText { text, .. } if text.is_empty() => Err(CommandError::EmptyText),
         Command::SendText { text, .. } if text.len() > MAX_TEXT => {
@@ -222,6 +229,8 @@ fn carry_out(command: Command, author: &mut Author, events: &Events) -> Result<A
             ports: vec![DialledPort { port: 7420, outcome: Outcome::Failed }],
         }),
         Command::Endorse { .. } => Err(CommandError::NotEndorsed),
+        Command::OfferFile { to, file } => Ok(script.offer(to, file, events)),
+        Command::Transfer { offer, act } => script.act(offer, act, events),
         _ => Ok(Answer::Done),
     }
 }
@@ -244,14 +253,19 @@ fn enrol(wish: &Enrol) -> Result<(), EnrolError> {
 async fn play(mut end: HandleEnd, events: Events) {
     let key = SecretKey::from_seed(&[1; 32]);
     let mut author = Author { key, end: LogEnd::EMPTY, count: 0 };
+    let mut script = Script::new();
     while let Some(request) = end.requests.recv().await {
         match request {
             Request::Command(command, answer) => {
-                drop(answer.send(carry_out(command, &mut author, &events)));
+                drop(answer.send(carry_out(command, &mut author, &mut script, &events)));
             }
             Request::Users(answer) => drop(answer.send(people())),
             Request::Me(answer) => drop(answer.send(user(ALICE, "alice"))),
             Request::Status(answer) => drop(answer.send(status())),
+            Request::Transfers(answer) => drop(answer.send(script.all())),
+            Request::Transfer(offer, answer) => drop(answer.send(script.one(&offer))),
+            Request::TransferMoved(offer) => events.tell(Event::Transfer { offer }),
+            Request::ContactsChanged => {}
             Request::Facts(answer) => drop(answer.send(Box::new(facts()))),
             Request::Enrol(wish, answer) => drop(answer.send(enrol(&wish).map(|()| Entered::default()))),
             Request::Logout(answer) => drop(answer.send(Ok(Entered::default()))),
@@ -271,10 +285,13 @@ impl Stage {
         let dir = tempfile::tempdir().unwrap();
         let (handle, end): (Handle, HandleEnd) = lanchat::handle::channel();
         let events = Events { sender: end.events.clone(), next: Arc::default() };
-        tokio::spawn(play(end, events.clone()));
         let config = Arc::new(Config::open(dir.path()).unwrap());
+        let (files, _) = Files::open(&dir.path().join("blobs"), dir.path(), config.subscribe()).unwrap();
+        end.set_files(Some(files));
+        tokio::spawn(play(end, events.clone()));
         let listen = Some("127.0.0.1:0".parse().unwrap());
-        let settings = ApiConfig { listen, data_dir: dir.path().to_owned(), config };
+        let contacts = Arc::new(Contacts::open(dir.path()).unwrap());
+        let settings = ApiConfig { listen, data_dir: dir.path().to_owned(), config, contacts };
         let server = api::serve(handle, settings).await.unwrap();
         let file = std::fs::read(dir.path().join(API_FILE)).unwrap();
         let file = serde_json::from_slice(&file).unwrap();

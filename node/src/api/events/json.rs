@@ -5,9 +5,10 @@ use crate::api::peer_id::peer_id;
 use crate::api::types::{MessageJson, coordinator_state, log_name, presence_name, rfc3339, route_name};
 use crate::handle::NumberedEvent;
 use crate::store::rows::HistoryRow;
+use lanchat_node_core::boot::TransferState;
 use lanchat_node_core::output::{Event, Notice, StoredEntry};
 use lanchat_proto::entry::{EntryKind, FileBody, TextBody};
-use lanchat_proto::ids::UserId;
+use lanchat_proto::ids::{MessageId, UserId};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -37,15 +38,31 @@ impl Names {
     }
 }
 
+/// An event as listeners get it.
+pub(super) struct Told {
+    /// One line of JSON.
+    pub(super) json: String,
+    /// The transfer that it is about, and whether its bytes move.
+    pub(super) transfer: Option<(MessageId, bool)>,
+}
+
 /// An event as one line of JSON.
-pub(super) async fn event(api: &Api, names: &mut Names, numbered: &NumberedEvent) -> String {
-    let mut fields = match body(api, names, &numbered.event).await {
+pub(super) async fn event(api: &Api, names: &mut Names, numbered: &NumberedEvent) -> Told {
+    let body = body(api, names, &numbered.event).await;
+    let transfer = match &*numbered.event {
+        Event::Transfer { offer } => {
+            let state = body.pointer("/transfer/state").and_then(Value::as_str);
+            Some((*offer, state == Some(TransferState::Running.name())))
+        }
+        _ => None,
+    };
+    let mut fields = match body {
         Value::Object(fields) => fields,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     };
     fields.insert("id".into(), numbered.id.into());
     fields.insert("at".into(), rfc3339(numbered.at).into());
-    Value::Object(fields).to_string()
+    Told { json: Value::Object(fields).to_string(), transfer }
 }
 
 async fn body(api: &Api, names: &mut Names, event: &Event) -> Value {
@@ -66,7 +83,11 @@ async fn body(api: &Api, names: &mut Names, event: &Event) -> Value {
             "name": names.of(api, user).await,
             "presence": presence_name(*presence),
         }),
-        Event::Transfer { offer } => json!({ "event": "transfer", "transfer": offer.to_string() }),
+        Event::Transfer { offer } => {
+            // A node that has moved to another membership knows it no more.
+            let transfer = api.transfer(*offer).await.ok().flatten();
+            json!({ "event": "transfer", "transfer": transfer })
+        }
         Event::Link { user, device, route, addr } => json!({
             "event": "link",
             "user_id": user.to_string(),
@@ -129,7 +150,10 @@ async fn message(api: &Api, names: &mut Names, stored: &StoredEntry) -> Value {
     };
     let me = names.me.unwrap_or(UserId([0; 16]));
     let with = stored.descriptor.other(&me).map(|user| user.to_string());
-    json!({ "event": "message", "with": with, "message": MessageJson::new(row, &me, &names.known) })
+    let mut message = MessageJson::new(row, &me, &names.known);
+    // A node that stops has no transfers any more; the file is told without.
+    drop(api.add_transfers(std::slice::from_mut(&mut message)).await);
+    json!({ "event": "message", "with": with, "message": message })
 }
 
 async fn notice_json(api: &Api, names: &mut Names, notice: &Notice) -> Value {

@@ -3,18 +3,33 @@
 //! Keeps true: whatever takes long (a look-up, a password's derivation, a talk with a coordinator, a backup) runs off
 //! the loop and comes back as [`Back`]; an asker that has gone needs no answer.
 
-use super::{Back, EnrolAnswer, MembershipLoop, Outcome};
+use super::{Back, EnrolAnswer, MembershipLoop, Outcome, Shared};
 use crate::app::address::CoordinatorAddress;
 use crate::app::enrol;
+use crate::config;
 use crate::handle::{Enrol, EnrolError, HandleError, NodeStatus, Request};
 use crate::password;
-use lanchat_node_core::boot::RequestId;
-use lanchat_node_core::output::{Answer, CommandError};
+use lanchat_node_core::boot::{AutoAccept, RequestId, Settings};
+use lanchat_node_core::output::{Answer, CommandError, Event};
 use lanchat_node_core::view::{CoordinatorState, StatusView};
 use lanchat_node_core::{Command, Input};
+use lanchat_proto::ids::UserId;
 use std::path::PathBuf;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
+
+impl Shared {
+    /// What the core of this user's membership is to obey.
+    pub(super) fn core_settings(&self, me: &UserId) -> Settings {
+        let config = self.config.current();
+        let auto_accept = match config.auto_accept {
+            config::AutoAccept::Never => AutoAccept::Never,
+            config::AutoAccept::Contacts => AutoAccept::From(self.contacts.users(me)),
+            config::AutoAccept::All => AutoAccept::All,
+        };
+        Settings { auto_accept, auto_accept_max: config.auto_accept_max, ..self.settings.clone() }
+    }
+}
 
 impl MembershipLoop<'_> {
     /// Takes what work off the loop brought.
@@ -50,6 +65,10 @@ impl MembershipLoop<'_> {
             Request::Users(answer) => drop(answer.send(self.core.users())),
             Request::Me(answer) => drop(answer.send(self.core.me())),
             Request::Status(answer) => drop(answer.send(self.status())),
+            Request::Transfers(answer) => drop(answer.send(self.core.transfers())),
+            Request::Transfer(offer, answer) => drop(answer.send(self.core.transfer(&offer))),
+            Request::TransferMoved(offer) => self.shared.publish(Event::Transfer { offer }),
+            Request::ContactsChanged => self.follow_auto_accept(),
             Request::Facts(answer) => drop(answer.send(Box::new(self.facts()))),
             Request::ChangePassword(old, new, answer) => self.derive_proofs(old, new, answer),
             Request::Backup(file, passphrase, answer) => self.backup(file, passphrase, answer),
@@ -129,6 +148,14 @@ impl MembershipLoop<'_> {
         self.waiting.insert(request, answer);
         let now = self.shared.clock.now();
         self.core.handle_input(Input::Command { request, command }, now);
+    }
+
+    /// The settings or the starred people changed: whose files are fetched unasked from now on.
+    pub(super) fn follow_auto_accept(&mut self) {
+        let settings = self.shared.core_settings(&self.membership.user);
+        let (whose, max) = (settings.auto_accept, settings.auto_accept_max);
+        // There is nobody to tell: the core only takes note of it.
+        self.command(Command::SetAutoAccept { whose, max }, oneshot::channel().0);
     }
 
     fn status(&self) -> NodeStatus {

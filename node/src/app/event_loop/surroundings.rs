@@ -95,9 +95,10 @@ impl MembershipLoop<'_> {
         self.settings.borrow().mdns && self.shared.mdns
     }
 
-    /// Starts or ends mDNS as the settings and the command line want it.
+    /// Obeys the settings: what is fetched unasked, and mDNS as they and the command line want it.
     pub(super) fn follow_settings(&mut self) {
         self.settings.borrow_and_update();
+        self.follow_auto_accept();
         if self.mdns_wanted() {
             self.nearby.start(self.listeners.all_bound(), self.listeners.is_loopback_only());
             return;
