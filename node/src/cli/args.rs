@@ -69,6 +69,38 @@ pub(super) enum Command {
     Contacts(ContactsCommand),
     /// Send a text.
     Send(SendArgs),
+    /// Send files.
+    SendFile(SendFileArgs),
+    /// Show the files that come and go.
+    Transfers,
+    /// Fetch an offered file.
+    Accept {
+        /// The transfer, as `transfers` shows it; its first 4 digits or more are enough.
+        id: String,
+        /// Save it in this directory.
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
+    /// Say that an offered file is not wanted.
+    Reject {
+        /// The transfer, as `transfers` shows it.
+        id: String,
+    },
+    /// Fetch or send no more of a file for now.
+    Pause {
+        /// The transfer, as `transfers` shows it.
+        id: String,
+    },
+    /// Go on with a file that is paused.
+    Resume {
+        /// The transfer, as `transfers` shows it.
+        id: String,
+    },
+    /// Give a file up; an offer of one's own is withdrawn.
+    Cancel {
+        /// The transfer, as `transfers` shows it.
+        id: String,
+    },
     /// Shake somebody's window.
     Nudge {
         /// User name or @user_id.
@@ -255,6 +287,28 @@ pub(super) struct SendArgs {
     /// The message that this one answers.
     #[arg(long, value_name = "ID")]
     pub(super) reply_to: Option<String>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum FileWaitArg {
+    #[default]
+    Offered,
+    Complete,
+}
+
+#[derive(Args)]
+pub(super) struct SendFileArgs {
+    /// User name or @user_id.
+    pub(super) to: String,
+    /// The files.
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+    /// Wait until they are offered, or until every receiver has them.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) wait: FileWaitArg,
+    /// Seconds to wait for every receiver, once the files are offered; the transfers go on.
+    #[arg(long, value_name = "S")]
+    pub(super) timeout: Option<u64>,
 }
 
 #[derive(Args)]

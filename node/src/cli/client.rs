@@ -3,6 +3,7 @@
 use crate::api::error::{EXIT_FAILED, EXIT_NO_NODE, EXIT_TIMED_OUT};
 use crate::api::{API_FILE, ApiFile};
 use crate::cli::Failure;
+use crate::cli::commands::transfer_state;
 use crate::lang::{Lang, Msg, chinese_error, fill};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -191,8 +192,12 @@ fn failure(error: &Value, lang: Lang) -> Failure {
     let line = match (lang, chinese_error(text("code"))) {
         (Lang::ZhCn, Some(template)) => {
             let args = error.as_object().into_iter().flatten();
+            let shown = |name: &str, value: &Value| match name {
+                "state" => transfer_state(lang, &plain(value)),
+                _ => plain(value),
+            };
             let args: Vec<(String, String)> =
-                args.map(|(name, value)| (name.clone(), plain(value))).collect();
+                args.map(|(name, value)| (name.clone(), shown(name, value))).collect();
             let args: Vec<(&str, &str)> =
                 args.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             fill(template, &args)

@@ -7,6 +7,7 @@ mod people;
 mod settings;
 pub(super) mod start;
 mod stdin;
+mod transfers;
 mod verify;
 mod watch;
 
@@ -36,6 +37,13 @@ pub(super) fn talk(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Profile(args) => people::profile(&client, out, &args),
         Command::Contacts(command) => people::contacts(&client, out, &command),
         Command::Send(args) => messages::send(&client, out, &args),
+        Command::SendFile(args) => transfers::send_file(&client, out, &args),
+        Command::Transfers => transfers::list(&client, out),
+        Command::Accept { id, to } => transfers::accept(&client, out, &id, to),
+        Command::Reject { id } => transfers::act(&client, out, &id, "reject"),
+        Command::Pause { id } => transfers::act(&client, out, &id, "pause"),
+        Command::Resume { id } => transfers::act(&client, out, &id, "resume"),
+        Command::Cancel { id } => transfers::act(&client, out, &id, "cancel"),
         Command::Nudge { user } => messages::nudge(&client, out, &user),
         Command::History(args) => messages::history(&client, out, &args),
         Command::Search { query, within, limit } => messages::search(&client, out, query, within, limit),
@@ -95,6 +103,22 @@ fn word(lang: Lang, word: &str) -> String {
         "unreachable" => Msg::DialUnreachable,
         "wrong_device" => Msg::DialWrongDevice,
         "other" => Msg::DialOther,
+        other => return other.to_owned(),
+    };
+    lang.say(message, &[])
+}
+
+/// How far a transfer is, in the person's language.
+pub(super) fn transfer_state(lang: Lang, state: &str) -> String {
+    let message = match state {
+        "offered" => Msg::TransferOffered,
+        "waiting" => Msg::TransferWaiting,
+        "running" => Msg::TransferRunning,
+        "paused" => Msg::TransferPaused,
+        "complete" => Msg::TransferComplete,
+        "failed" => Msg::TransferFailed,
+        "cancelled" => Msg::TransferCancelled,
+        "rejected" => Msg::TransferRejected,
         other => return other.to_owned(),
     };
     lang.say(message, &[])

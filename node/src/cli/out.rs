@@ -76,6 +76,24 @@ pub fn clean_line(text: &str) -> String {
     clean(text).replace(['\n', '\t', '\u{2028}', '\u{2029}'], " ")
 }
 
+/// Bytes as people read them: `17 B`, `3.4 MiB`.
+#[must_use]
+pub fn size_text(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    // Tenths of the unit, without rounding up to a unit that is not reached.
+    let mut tenths = u128::from(bytes) * 10 / 1024;
+    let mut unit = 0;
+    while tenths >= 10 * 1024 && unit + 1 < units.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    let name = units.get(unit).copied().unwrap_or_default();
+    format!("{}.{} {name}", tenths / 10, tenths % 10)
+}
+
 /// Rows under a header, columns aligned.
 #[must_use]
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
@@ -202,6 +220,21 @@ mod tests {
         let lines = table(&["NAME", "V"], &rows);
         assert_eq!(lines, ["NAME  V", "李雷  x", "bob   y"]);
         assert_eq!((width("李雷"), width("e\u{301}"), width("abc")), (4, 1, 3));
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            ((25 << 20) - 1, "24.9 MiB"),
+            (100 << 30, "100.0 GiB"),
+            (u64::MAX, "15.9 EiB"),
+        ] {
+            assert_eq!(size_text(bytes), text, "{bytes}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::stage::Stage;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-fn lanchat(dir: &Path, args: &[&str], input: &str) -> Output {
+pub(crate) fn lanchat(dir: &Path, args: &[&str], input: &str) -> Output {
     use std::io::Write;
     let mut child = Command::new(env!("CARGO_BIN_EXE_lanchat"))
         .args(args)
@@ -51,6 +51,19 @@ async fn exit_codes_are_those_of_the_contract() {
         (2, vec!["run", "--listen", "here"], ""),
         (5, vec!["send", "bob", "slow", "--wait", "delivered", "--timeout", "0"], ""),
         (1, vec!["nudge", "bob"], ""),
+        (2, vec!["send-file", "bob"], ""),
+        (2, vec!["send-file", "bob", "x", "--wait", "forever"], ""),
+        (1, vec!["send-file", "bob", "no such file"], ""),
+        (1, vec!["send-file", "bob", "."], ""),
+        (0, vec!["transfers"], ""),
+        (1, vec!["accept", "abcd"], ""),
+        (1, vec!["accept", "ffff"], ""),
+        (2, vec!["accept"], ""),
+        (1, vec!["pause", "abcdef01"], ""),
+        (0, vec!["reject", "abcdef02"], ""),
+        (1, vec!["reject", "abcdef02"], ""),
+        (0, vec!["cancel", "abcdef01"], ""),
+        (1, vec!["resume", "abcdef01"], ""),
         (0, enrol("new"), "secret\n"),
         (4, enrol("wrong"), "secret\n"),
         (4, enrol("taken"), "secret\n"),

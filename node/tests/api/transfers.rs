@@ -144,3 +144,82 @@ async fn a_wait_ends_with_the_transfer_or_with_the_time() {
     let (waited, _) = tokio::join!(waiting, act);
     assert_eq!(waited.json()["state"], "cancelled", "told by the event, not by the time");
 }
+
+/// Runs the command line beside the API; `{dir}` in an argument is the stage's directory.
+async fn run(stage: &Stage, args: &[&str]) -> (i32, String, String) {
+    let dir = stage.dir.path().to_owned();
+    let args: Vec<String> = args.iter().map(|arg| arg.replace("{dir}", &dir.display().to_string())).collect();
+    let run = move || {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        crate::commands::lanchat(&dir, &args, "")
+    };
+    let out = tokio::task::spawn_blocking(run).await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (out.status.code().unwrap(), text(&out.stdout), text(&out.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_learn_what_became_of_each_file() {
+    let stage = Stage::new().await;
+    for name in ["whole 1", "whole 2", "refused", "broken", "slow"] {
+        file(&stage, name);
+    }
+    let send = ["send-file", "bob", "--json"];
+    let sent = |more: &[&'static str]| {
+        let args: Vec<&str> = send.iter().chain(more).copied().collect();
+        let stage = &stage;
+        async move { run(stage, &args).await }
+    };
+    let (code, json, stderr) = sent(&["{dir}/slow", "{dir}/whole 1"]).await;
+    let said: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, stderr.as_str()), (0, ""), "nothing is drawn where there is no terminal");
+    let first = &said["transfers"][0];
+    assert_eq!(
+        (&first["name"], &first["size"], &first["state"]),
+        (&"slow".into(), &5.into(), &"offered".into())
+    );
+    assert_eq!(first["blob"], blake3::hash(b"hello").to_hex().as_str());
+    assert_eq!(first["id"].as_str().unwrap().len(), 32);
+
+    let (code, json, _) = sent(&["{dir}/whole 1", "{dir}/whole 2", "--wait", "complete"]).await;
+    let said: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, said["transfers"].as_array().unwrap().len()), (0, 2));
+
+    let (code, json, stderr) =
+        sent(&["{dir}/whole 1", "{dir}/refused", "{dir}/broken", "--wait", "complete"]).await;
+    assert_eq!((code, stderr.lines().count()), (1, 1));
+    assert!(stderr.contains("refused: rejected") && stderr.contains("broken: failed (the source changed)"));
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["transfers"][1]["state"], "rejected");
+
+    let (code, json, stderr) = sent(&["{dir}/slow", "--wait", "complete", "--timeout", "0"]).await;
+    assert_eq!((code, stderr.lines().count()), (5, 1));
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["transfers"][0]["state"], "offered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_offered_when_one_path_is_wrong() {
+    let stage = Stage::new().await;
+    file(&stage, "whole");
+    let before = stage.request("GET", "/api/v1/transfers").ask().await.json();
+    let (code, stdout, stderr) = run(&stage, &["send-file", "bob", "{dir}/whole", "{dir}"]).await;
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("folders come later"), "{stderr}");
+    let (_, _, stderr) = run(&stage, &["--lang", "zh-CN", "send-file", "bob", "{dir}"]).await;
+    assert!(stderr.contains("文件夹"), "{stderr}");
+    assert_eq!(stage.request("GET", "/api/v1/transfers").ask().await.json(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_read_a_table_of_transfers() {
+    let stage = Stage::new().await;
+    let (code, table, _) = run(&stage, &["transfers"]).await;
+    assert_eq!(code, 0);
+    assert!(table.starts_with("ID") && table.contains("from bob  报告.pdf  3.0 MiB  0 %"), "{table}");
+    let (_, chinese, _) = run(&stage, &["--lang", "zh-CN", "transfers"]).await;
+    assert!(chinese.starts_with("编号") && chinese.contains("等待接收"), "{chinese}");
+    let (_, _, refused) = run(&stage, &["--lang", "zh-CN", "pause", "abcdef01"]).await;
+    assert!(refused.contains("等待接收"), "{refused}");
+    let (code, json, _) = run(&stage, &["accept", "abcdef01", "--to", "{dir}/in", "--json"]).await;
+    let said: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, &said["state"]), (0, &"running".into()));
+}

@@ -5,7 +5,7 @@ use crate::cli::Failure;
 use crate::cli::args::{HistoryArgs, SendArgs, WaitArg};
 use crate::cli::client::{Client, with_query};
 use crate::cli::commands::{field, items, local_time, stdin, word};
-use crate::cli::out::{Out, clean, clean_line};
+use crate::cli::out::{Out, clean, clean_line, size_text};
 use crate::lang::{Lang, Msg, chinese_error, fill};
 use lanchat_node_core::output::CommandError;
 use lanchat_proto::limits::MAX_TEXT;
@@ -76,6 +76,11 @@ pub(super) fn shown(out: &Out, message: &Value) -> String {
         _ if deleted => Msg::Deleted.text(lang).to_owned(),
         "text" => clean(field(message, "text")).replace('\n', "\n    "),
         "nudge" => Msg::Nudge.text(lang).to_owned(),
+        "file" => {
+            let size = message.pointer("/file/size").and_then(Value::as_u64).unwrap_or(0);
+            let name = clean_line(field(message, "text"));
+            lang.say(Msg::FileOffered, &[("name", &name), ("size", &size_text(size))])
+        }
         _ => Msg::UnknownKind.text(lang).to_owned(),
     };
     let own = message.get("own").and_then(Value::as_bool) == Some(true);

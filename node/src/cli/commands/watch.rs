@@ -3,7 +3,7 @@
 use crate::cli::Failure;
 use crate::cli::client::{Client, plain};
 use crate::cli::commands::messages::shown;
-use crate::cli::commands::{field, word};
+use crate::cli::commands::{field, transfers, word};
 use crate::cli::out::Out;
 use crate::lang::Msg;
 use futures::{SinkExt, StreamExt};
@@ -57,6 +57,7 @@ fn line(out: &Out, event: &Value) -> String {
             let (route, addr) = (word(lang, field(event, "route")), text("addr"));
             lang.say(Msg::WatchLink, &[("user", &user), ("route", &route), ("addr", &addr)])
         }
+        "transfer" => return transfers::told(out, event.get("transfer").unwrap_or(&Value::Null)),
         "profile" => lang.say(Msg::WatchProfile, &[("user", &user)]),
         "coordinator" => lang.say(Msg::WatchCoordinator, &[("state", &word(lang, field(event, "state")))]),
         _ => {
