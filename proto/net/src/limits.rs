@@ -9,6 +9,8 @@ pub const MAX_DIAL_ADDRESSES: usize = 12;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time to agree on the control stream. Then the dial fails and the connection is closed.
 pub const STREAM_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause after which a stream of content is asked for anew, where the other side may not have admitted the link yet.
+pub const STREAM_PAUSE: Duration = Duration::from_millis(50);
 /// Pause between the addresses of a dial; a failure starts the next at once.
 pub const STAGGER: Duration = Duration::from_millis(200);
 /// Addresses being tried at a time, of all dials together. Further ones wait until one of these has ended.

@@ -8,18 +8,19 @@ pub(crate) mod task;
 
 use crate::api::{CloseReason, LinkId};
 use crate::intake::Pass;
-use crate::limits::{MAX_CONTENT_STREAMS, STREAM_TIMEOUT};
+use crate::limits::{MAX_CONTENT_STREAMS, STREAM_PAUSE, STREAM_TIMEOUT};
 use crate::lock;
 use crate::stream::{BlobStream, Slot, StreamError};
 use futures::task::AtomicWaker;
 use lanchat_proto::frame::{Frame, HEADER_LEN};
+use lanchat_proto::limits::HELLO_DEADLINE;
 use libp2p::Stream;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::{Notify, Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 /// How to close a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,16 +80,26 @@ impl Link {
         self.0.admit();
     }
 
-    /// Opens a stream of content on this very connection. It ends with the link. Safe to give up.
+    /// Opens a stream of content on this very connection. It ends with the link. Safe to give up. The side that accepted
+    /// the link admits it first; a refusal that may come from the other not having got so far is tried anew
+    /// for [`HELLO_DEADLINE`].
     ///
     /// # Errors
     /// [`StreamError::NotAdmitted`], [`StreamError::TooMany`], [`StreamError::Closed`], [`StreamError::Refused`],
     /// [`StreamError::Broken`]; [`StreamError::Timeout`] after [`STREAM_TIMEOUT`].
     pub async fn open_stream(&self) -> Result<BlobStream, StreamError> {
-        let opening = self.0.want_stream()?;
-        let opened = timeout(STREAM_TIMEOUT, opening).await.map_err(|_| StreamError::Timeout)?;
-        // Whoever was to answer is gone with the connection.
-        opened.unwrap_or(Err(StreamError::Closed))
+        let start = Instant::now();
+        loop {
+            let opening = self.0.want_stream()?;
+            let opened = timeout(STREAM_TIMEOUT, opening).await.map_err(|_| StreamError::Timeout)?;
+            // Whoever was to answer is gone with the connection.
+            match opened.unwrap_or(Err(StreamError::Closed)) {
+                Err(StreamError::Refused) if !self.0.taken_up() && start.elapsed() < HELLO_DEADLINE => {
+                    sleep(STREAM_PAUSE).await;
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Closes the link; [`crate::NetEvent::Closed`] follows. Closing `Now` cuts an earlier `AfterFlush` short.
@@ -125,6 +136,8 @@ pub(crate) struct Shared {
     stop: Notify,
     /// Wakes the connection's handler: admitted, a stream is wanted, or ended.
     pub(crate) handler: AtomicWaker,
+    /// The other side is known to have admitted the link.
+    taken_up: AtomicBool,
     /// Places for streams of content that this side opens.
     outbound: Arc<Semaphore>,
     /// Places for those that the other side opens.
@@ -189,9 +202,19 @@ impl Shared {
             admission: Notify::new(),
             stop: Notify::new(),
             handler: AtomicWaker::new(),
+            taken_up: AtomicBool::new(false),
             outbound: Arc::new(Semaphore::new(MAX_CONTENT_STREAMS)),
             inbound: Arc::new(Semaphore::new(MAX_CONTENT_STREAMS)),
         }
+    }
+
+    /// The other side has admitted the link: this side dialled and so has its answer, or there was a stream of content.
+    pub(crate) fn take_up(&self) {
+        self.taken_up.store(true, Ordering::Release);
+    }
+
+    fn taken_up(&self) -> bool {
+        self.taken_up.load(Ordering::Acquire)
     }
 
     fn want_stream(&self) -> Result<oneshot::Receiver<Result<BlobStream, StreamError>>, StreamError> {
@@ -234,6 +257,7 @@ impl Shared {
 
     /// A stream that the other side opened, with its place, if it may have one.
     pub(crate) fn take_stream(&self, stream: Stream) -> Option<BlobStream> {
+        self.take_up();
         let slot = self.takes_stream().then(|| self.inbound.clone().try_acquire_owned().ok()).flatten()?;
         Some(BlobStream::new(self.id, stream, slot))
     }

@@ -14,7 +14,7 @@ use lanchat_net::limits::MAX_CONTENT_STREAMS;
 use lanchat_net::{
     BlobReader, BlobStream, BlobWriter, Channel, Close, Link, NetConfig, NetEvent, NetLimits, StreamError,
 };
-use lanchat_proto::frame::Kind;
+use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::limits::{MAX_FRAME, MAX_PIECE};
 use lanchat_proto::wire::blob::Piece;
 use std::time::{Duration, Instant};
@@ -38,6 +38,16 @@ impl Device {
 async fn stream(at_a: &Link, b: &mut Device) -> (BlobStream, BlobStream) {
     let opened = soon("a stream", at_a.open_stream()).await.unwrap();
     (opened, b.stream().await)
+}
+
+/// A frame goes across. It is read while it is written, since it may be more than the other side takes unread.
+async fn pass(writer: &mut BlobWriter, reader: &mut BlobReader, frame: Frame) {
+    let sending = async {
+        writer.send(&frame).await.unwrap();
+        writer.flush().await.unwrap();
+    };
+    let ((), read) = soon("a frame", futures::future::join(sending, reader.frame())).await;
+    assert_eq!(read, Ok(Some(frame)));
 }
 
 /// Bytes of a piece, different from those of every other.
@@ -80,29 +90,14 @@ async fn either_end_opens_streams_and_frames_go_both_ways() {
     for (one, two) in [(here, there), (back_there, back_here)] {
         let ((mut from_two, mut to_two), (mut from_one, mut to_one)) = (one.split(), two.split());
         for n in 0..50 {
-            to_two.send(&frame(n, 20)).await.unwrap();
-            to_two.flush().await.unwrap();
-            assert_eq!(number(&soon("a frame", from_one.frame()).await.unwrap().unwrap()), n);
-            to_one.send(&frame(n, 3000 * n as usize)).await.unwrap();
-            to_one.flush().await.unwrap();
-            assert_eq!(
-                soon("a frame", from_two.frame()).await.unwrap().unwrap(),
-                frame(n, 3000 * n as usize)
-            );
+            pass(&mut to_two, &mut from_one, frame(n, 20)).await;
+            pass(&mut to_one, &mut from_two, frame(n, 3000 * n as usize)).await;
         }
-        // More than the other side takes unread.
-        let largest = frame(7, MAX_FRAME);
-        let sending = async {
-            to_one.send(&largest).await.unwrap();
-            to_one.close().await.unwrap();
-        };
-        let ((), read) = soon("the largest", futures::future::join(sending, from_two.frame())).await;
-        assert_eq!(read, Ok(Some(largest.clone())));
+        pass(&mut to_one, &mut from_two, frame(7, MAX_FRAME)).await;
+        to_one.close().await.unwrap();
         assert_eq!(soon("the end", from_two.frame()).await, Ok(None));
         // The other direction goes on.
-        to_two.send(&frame(8, 8)).await.unwrap();
-        to_two.flush().await.unwrap();
-        assert_eq!(soon("a frame", from_one.frame()).await, Ok(Some(frame(8, 8))));
+        pass(&mut to_two, &mut from_one, frame(8, 8)).await;
         let too_long = to_two.send(&frame(8, MAX_FRAME + 1)).await;
         assert!(matches!(too_long, Err(StreamError::Frame(_))), "{too_long:?}");
         drop((from_two, to_two));
@@ -156,6 +151,18 @@ async fn there_is_no_stream_before_both_ends_have_admitted_the_link() {
     at_b.admit();
     stream(&at_a, &mut b).await;
     stream(&at_b, &mut a).await;
+}
+
+#[tokio::test]
+async fn the_side_that_admits_first_need_not_wait_with_its_streams_for_the_other() {
+    let (mut a, mut b) = (Device::new(1).await, Device::new(2).await);
+    let (at_a, at_b) = stranger_link(&mut a, &mut b).await;
+    at_b.admit();
+    let mut opening = Box::pin(at_b.open_stream());
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut opening).await.is_err());
+    at_a.admit();
+    soon("a stream", opening).await.unwrap();
+    a.stream().await;
 }
 
 #[tokio::test]

@@ -139,6 +139,9 @@ impl Handler {
         rates: Rates,
     ) -> Self {
         let asked = seed.dial.is_none();
+        if !asked {
+            shared.take_up();
+        }
         Self {
             seed,
             shared,
@@ -252,7 +255,10 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, info }) => {
                 match info {
                     Asker::Link => self.take(protocol.0, protocol.1),
-                    Asker::Content(wanted) => wanted.give(self.shared.id, Ok(protocol.0)),
+                    Asker::Content(wanted) => {
+                        self.shared.take_up();
+                        wanted.give(self.shared.id, Ok(protocol.0));
+                    }
                 }
             }
             ConnectionEvent::DialUpgradeError(DialUpgradeError { error, info }) => match info {
