@@ -18,6 +18,7 @@ pub const FILES: &[(&str, &str, &str)] = &[
     ("chinese.js", JAVASCRIPT, include_str!("../page/chinese.js")),
     ("composer.js", JAVASCRIPT, include_str!("../page/composer.js")),
     ("english.js", JAVASCRIPT, include_str!("../page/english.js")),
+    ("files.js", JAVASCRIPT, include_str!("../page/files.js")),
     ("join.js", JAVASCRIPT, include_str!("../page/join.js")),
     ("lang.js", JAVASCRIPT, include_str!("../page/lang.js")),
     ("menu.js", JAVASCRIPT, include_str!("../page/menu.js")),

@@ -3,10 +3,12 @@
 import { ask, enter, listen } from "./api.js";
 import { banner, complain, relieved } from "./banners.js";
 import { send, weigh } from "./composer.js";
+import { forgetOffers, takeTransfer, tellOffer } from "./files.js";
 import { closeJoin, drawJoin, startJoin } from "./join.js";
 import { say, speak } from "./lang.js";
 import { drawMenu, openPassword, startMenu } from "./menu.js";
 import { forgetAnnouncements, notice, ofRun } from "./notices.js";
+import { nameOf } from "./names.js";
 import { drawPeople, loadPeople, moveFocus } from "./people.js";
 import { $, inOpenLan, state } from "./state.js";
 import { addMessage, addReceipt, drawPartner, drawThread, loadMessages, loadOlder, markRead, search } from "./thread.js";
@@ -65,6 +67,7 @@ function choose(user) {
   leave();
   state.current = user;
   state.found = null;
+  forgetOffers(user);
   $("text").value = state.drafts.get(user) ?? "";
   relieved();
   banner("entered", null);
@@ -105,6 +108,7 @@ function onMessage({ message, with: partner }) {
     if (isNew && message.kind === "nudge" && !message.own) shake();
   } else if (!message.own) {
     person.unread += 1;
+    tellOffer(partner, nameOf(person), message);
   }
   redrawPeople();
   return markRead(redrawPeople);
@@ -115,6 +119,9 @@ const onEvent = {
   receipt(event) {
     addReceipt(event);
     redrawThread();
+  },
+  transfer({ transfer }) {
+    if (transfer && takeTransfer([...state.messages, ...(state.found ?? [])], transfer)) redrawThread();
   },
   presence({ user_id: user, presence }) {
     const person = state.people.get(user);

@@ -1,6 +1,7 @@
 // Draws people and messages. What others wrote goes in by textContent only.
 
 import { avatar } from "./avatar.js";
+import { drawFile, fileCard } from "./files.js";
 import { clock, say } from "./lang.js";
 import { nameOf } from "./names.js";
 
@@ -24,6 +25,7 @@ export const line = (text) => element("li", "quiet empty", text);
 export function preview(message, name) {
   if (message.deleted) return say("deleted");
   if (message.kind === "text") return message.text;
+  if (message.kind === "file") return say("file_named", { file: message.text });
   if (message.kind === "nudge") return say(message.own ? "you_nudged" : "nudged_you", { name });
   return say("update");
 }
@@ -79,14 +81,17 @@ export function messageRow(known, message, partner, open) {
   if (known?.dataset.shape === drawnFrom) {
     const old = known.querySelector(".mark");
     if (old && old.dataset.state !== message.state) old.replaceWith(mark(message.state));
+    const card = known.querySelector(".file");
+    if (card) drawFile(card, message);
     return known;
   }
-  const plain = message.kind === "text" && !message.deleted;
+  const isFile = message.kind === "file" && message.file && !message.deleted;
+  const plain = isFile || (message.kind === "text" && !message.deleted);
   const row = element("li", `message${message.own ? " own" : ""}${plain ? "" : " event"}`);
   row.dataset.id = message.id;
   row.dataset.shape = drawnFrom;
-  const text = element("p", "", preview(message, partner));
-  text.dir = "auto";
+  const text = isFile ? fileCard(message) : element("p", "", preview(message, partner));
+  if (!isFile) text.dir = "auto";
   const under = element("span", "quiet");
   if (open) {
     const to = element("button", "link", [...new Set([message.author_name, partner])].filter(Boolean).join(" → "));
