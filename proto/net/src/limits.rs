@@ -75,10 +75,9 @@ pub const READ_AHEAD: usize = 64 * 1024;
 pub const READ_BULK: usize = 16 * 1024;
 /// Bytes of small frames that wait to be written to a stream of content together. Beyond, they are written.
 pub const WRITE_BUFFER: usize = 8 * 1024;
-/// Bytes that the multiplexer sends of one stream before others have their turn.
-pub const MUXER_FRAME: usize = 128 * 1024;
-/// The same within a circuit, which has to share a slower way.
-pub const MUXER_FRAME_CIRCUIT: usize = 16 * 1024;
+/// Bytes that the multiplexer sends of one stream before others have their turn. Beneath Noise, larger ones spare no
+/// measurable time of the processor (64 to 256 KiB were tried) and keep control frames waiting longer.
+pub const MUXER_FRAME: usize = 16 * 1024;
 /// Bytes that each stream may leave unread in any case; the multiplexer's smallest window.
 pub const MIN_WINDOW: usize = 256 * 1024;
 /// Bytes that the streams of one connection may leave unread beyond that, all together. Windows do not grow beyond it.

@@ -2,7 +2,7 @@
 
 use crate::guard::Guard;
 use crate::intake::Intake;
-use crate::limits::{CONNECT_TIMEOUT, MAX_STREAMS, MAX_STREAMS_RELAY, MUXER_FRAME, MUXER_FRAME_CIRCUIT};
+use crate::limits::{CONNECT_TIMEOUT, MAX_STREAMS, MAX_STREAMS_RELAY, MUXER_FRAME};
 use crate::muxer::Config as Muxing;
 use crate::relay::meter::Meters;
 use crate::tcp::{Handover, Tcp};
@@ -51,7 +51,7 @@ pub(crate) fn build(
         .map(|stream, _| Watched::new(stream))
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key)?)
-        .multiplex(Muxing { streams: MAX_STREAMS, frame: MUXER_FRAME_CIRCUIT })
+        .multiplex(Muxing { streams: MAX_STREAMS, frame: MUXER_FRAME })
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(Guard::new(muxer, None))));
     let circuits = TransportTimeout::new(circuits, CONNECT_TIMEOUT);
     let either = OrTransport::new(circuits, direct);
