@@ -116,6 +116,7 @@ impl NodeState {
     }
 
     fn take_snapshot(&mut self, devices: Vec<OnlineDevice>) {
+        self.peers.forget_goodbyes();
         let on: BTreeSet<DeviceId> = devices.iter().map(|online| online.device).collect();
         devices.into_iter().for_each(|online| self.device_online(online));
         let missing: Vec<DeviceId> = self

@@ -14,6 +14,9 @@ pub const MAX_RETRIES: usize = 1024;
 /// Wait before a failed change is tried again, or the end of a log is read again.
 pub const STORE_RETRY: Duration = Duration::from_secs(1);
 
+/// Time after a device's goodbye within which the coordinator says that it is off: longer than `LEASE`. Otherwise its
+/// word that the device is on counts again.
+pub const GOODBYE_HOLDS: Duration = Duration::from_secs(20);
 /// Links to one device, accepted or not. A further one is closed at once.
 pub const MAX_LINKS_PER_DEVICE: usize = 4;
 /// Links whose hello is not accepted yet. A further incoming one is closed at once.

@@ -4,8 +4,10 @@
 //! once. A device belongs to one user for ever. Goes in: the directory, presence, links. Goes out: [`UserView`], events.
 
 use crate::boot::{DeviceTrust, KnownDevice, LinkId, StoredRoot};
+use crate::limits::GOODBYE_HOLDS;
 use crate::output::Event;
 use crate::state::{Me, NodeState};
+use crate::timers::Timer;
 use crate::view::{DeviceView, Route, UserView};
 use lanchat_proto::certificate::check_chain;
 use lanchat_proto::ids::{DeviceId, RealmId, UserId};
@@ -36,6 +38,8 @@ pub(crate) struct Device {
     pub(crate) known: Option<KnownDevice>,
     /// What the coordinator says of it while it is on.
     pub(crate) online: Option<OnlineDevice>,
+    /// What it said of it before the device said goodbye, until it says that it is off.
+    left: Option<OnlineDevice>,
     /// The link that carries messages.
     pub(crate) link: Option<LinkId>,
 }
@@ -117,7 +121,7 @@ impl Peers {
 
     fn device(&mut self, id: DeviceId, user: UserId) -> &mut Device {
         self.users.entry(user).or_default().devices.insert(id);
-        self.devices.entry(id).or_insert(Device { user, known: None, online: None, link: None })
+        self.devices.entry(id).or_insert(Device { user, known: None, online: None, left: None, link: None })
     }
 
     /// Takes a device into the table, and its user's root from its chain if that is the first one known. In the open LAN
@@ -145,6 +149,7 @@ impl Peers {
         let same = device.user == online.user;
         if same {
             device.online = Some(online);
+            device.left = None;
         }
         same
     }
@@ -154,9 +159,25 @@ impl Peers {
         let device = self.devices.get_mut(id)?;
         let user = device.user;
         let was = device.online.take().is_some();
+        device.left = None;
         let row = self.users.entry(user).or_default();
         row.last_seen = row.last_seen.max(Some(last_seen));
         was.then_some(user)
+    }
+
+    /// The device said goodbye. The coordinator will say so too, unless the device is on again by then.
+    fn set_left(&mut self, id: &DeviceId, last_seen: Wall) -> Option<UserId> {
+        let online = self.devices.get(id).and_then(|device| device.online.clone());
+        let user = self.set_offline(id, last_seen);
+        if let Some(device) = self.devices.get_mut(id) {
+            device.left = online;
+        }
+        user
+    }
+
+    /// A new list of who is on: what is not in it is off.
+    pub(crate) fn forget_goodbyes(&mut self) {
+        self.devices.values_mut().for_each(|device| device.left = None);
     }
 
     fn presence(&self, user: &User) -> Option<Presence> {
@@ -253,12 +274,21 @@ impl NodeState {
     /// A device said that it leaves: it is off at once, whatever the coordinator still believes.
     pub(crate) fn device_left(&mut self, device: &DeviceId) {
         let wall = self.wall();
-        let user = self.peers.set_offline(device, wall);
+        let user = self.peers.set_left(device, wall);
+        self.timers.set(Timer::Left(*device), self.after(GOODBYE_HOLDS));
         let links: Vec<LinkId> = self.links.of_device(device).map(|(id, _)| id).collect();
         links.into_iter().for_each(|link| self.close(link, false));
         self.reach.announced.remove(device);
         self.forget_way(device);
         user.iter().for_each(|user| self.show_presence(user));
+    }
+
+    /// The coordinator never said that a device which said goodbye is off: it came back before that was noticed.
+    pub(crate) fn goodbye_is_old(&mut self, device: &DeviceId) {
+        let left = self.peers.devices.get_mut(device).and_then(|row| row.left.take());
+        if let Some(online) = left.filter(|_| self.session.is_on()) {
+            self.device_online(online);
+        }
     }
 
     /// The coordinator says that a device is on, or changed.

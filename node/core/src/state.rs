@@ -189,6 +189,7 @@ impl NodeState {
                 Timer::Beat(link) => self.beat(link),
                 Timer::Probe(link) => self.probe_ended(link),
                 Timer::Doubt(link) => self.doubt_ended(link),
+                Timer::Left(device) => self.goodbye_is_old(&device),
                 Timer::Duplicate(device) => self.duplicates_ended(device),
                 Timer::Answer(device) => self.answer_overdue(&device),
                 Timer::Dial(device) => self.dial(device),

@@ -18,6 +18,8 @@ pub(crate) enum Timer {
     Probe(LinkId),
     /// A link of which the network changed has to have shown that it lives by now.
     Doubt(LinkId),
+    /// The coordinator should have said by now that a device which said goodbye is off.
+    Left(DeviceId),
     /// Several links to a device have to be settled by now.
     Duplicate(DeviceId),
     /// The best link to a device has to have shown that it lives by now, or another that does is used.
@@ -59,6 +61,7 @@ impl Timer {
             Self::Beat(_) => "heartbeat",
             Self::Probe(_) => "offline probe",
             Self::Doubt(_) => "link after a network change",
+            Self::Left(_) => "goodbye",
             Self::Duplicate(_) => "duplicate links",
             Self::Answer(_) => "answer of the best link",
             Self::Dial(_) => "dial",

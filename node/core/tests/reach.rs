@@ -225,6 +225,26 @@ fn a_node_learns_whether_it_can_be_dialled() {
 }
 
 #[test]
+fn who_says_goodbye_and_is_back_before_the_coordinator_noticed_is_found_again() {
+    let (mut stage, alice, bob) = office();
+    stage.wall(bob, alice);
+    open(&mut stage, [alice, bob]);
+    stage.seconds(10);
+    assert!(both(&stage, alice, bob, Route::Direct));
+    stage.coordinator.blind = true;
+    stage.stop(bob);
+    stage.seconds(1);
+    assert_eq!(stage.route(alice, bob), Route::None);
+    stage.cut(alice, bob);
+    stage.start_in_office(bob);
+    stage.seconds(10);
+    stage.heal();
+    stage.wall(bob, alice);
+    stage.seconds(60);
+    assert!(both(&stage, alice, bob, Route::Direct));
+}
+
+#[test]
 fn a_circuit_is_never_dialled_where_a_direct_way_works() {
     let (mut stage, alice, bob) = office();
     open(&mut stage, [alice, bob]);
