@@ -5,18 +5,28 @@
 //! hashing and writing happens off the event loop. Goes in: orders of the core, streams of content, paths of the user.
 //! Goes out: [`FromFiles`] for the event loop. On disk: `docs/storage.md#files`; the rules: `docs/protocol.md#transfer`.
 
+mod collect;
+mod fetcher;
+mod finish;
+mod holder;
 pub mod limits;
+mod pace;
+mod partial;
+mod server;
 mod shelf;
 mod source;
+mod space;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 pub use source::OfferError;
 
 use crate::config::Settings;
 use crate::platform;
-use lanchat_net::{BlobStream, Link};
+use fetcher::Running;
 use lanchat_node_core::boot::{LinkId, StoredTransfer};
 use lanchat_node_core::input::FetchEnd;
-use lanchat_node_core::output::FetchOrder;
 use lanchat_proto::blob::BlobHash;
 use lanchat_proto::codec::Text;
 use lanchat_proto::entry::FileBody;
@@ -25,6 +35,7 @@ use lanchat_proto::ids::MessageId;
 use lanchat_proto::limits::MAX_FILE_NAME;
 use lanchat_proto::time::Wall;
 use lanchat_proto::wire::blob::{BlobOpen, BlobRefusal};
+use pace::Gate;
 use shelf::{KeptPath, Owner, Part, Shelf};
 use source::Watched;
 use std::collections::BTreeMap;
@@ -32,7 +43,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 /// What the event loop is told or asked.
 #[derive(Debug)]
@@ -109,6 +120,13 @@ pub struct WishError {
 struct State {
     progress: BTreeMap<MessageId, Progress>,
     saved: BTreeMap<MessageId, PathBuf>,
+    fetches: BTreeMap<MessageId, Running>,
+    /// Streams that are being served, each with what stops it.
+    served: BTreeMap<MessageId, Vec<Arc<Notify>>>,
+    /// How often a holder sent something else.
+    faults: BTreeMap<MessageId, u32>,
+    /// The program ends.
+    stopping: bool,
 }
 
 struct Inner {
@@ -117,6 +135,9 @@ struct Inner {
     settings: watch::Receiver<Settings>,
     to_loop: mpsc::Sender<FromFiles>,
     hashing: Semaphore,
+    serving: Arc<Semaphore>,
+    up: Gate,
+    down: Gate,
     state: Mutex<State>,
 }
 
@@ -164,9 +185,14 @@ impl Files {
             settings,
             to_loop,
             hashing: Semaphore::new(limits::HASHING),
+            serving: Arc::new(Semaphore::new(limits::SERVED)),
+            up: Gate::default(),
+            down: Gate::default(),
             state: Mutex::new(state),
         };
-        Ok((Self(Arc::new(inner)), from_files))
+        let files = Self(Arc::new(inner));
+        tokio::spawn(collect::run(Arc::downgrade(&files.0)));
+        Ok((files, from_files))
     }
 
     /// Looks at a file, hashes it off the loop and remembers where it lies, so that it can be offered and is sent also
@@ -234,6 +260,10 @@ impl Files {
             .or_else(|| self.0.settings.borrow().download_dir.clone())
             .or_else(platform::download_dir)
             .unwrap_or_else(|| self.0.downloads.clone())
+    }
+
+    fn show(&self, offer: MessageId, change: impl FnOnce(&mut Progress)) {
+        change(self.0.state().progress.entry(offer).or_default());
     }
 
     /// How far a transfer is; `None` when nothing is under way, nor was since the start.

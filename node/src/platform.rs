@@ -277,6 +277,14 @@ pub fn mark_foreign(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a file that only its owner may read, where nothing may be.
+///
+/// # Errors
+/// As the file system says.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    private_options().open(path)
+}
+
 /// Opens a file that only its owner may read, for reading and writing, making it if it is not there.
 ///
 /// # Errors

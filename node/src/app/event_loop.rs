@@ -4,6 +4,7 @@
 //! work, so that a noisy peer cannot starve the user. Nothing is waited for inside a turn but a place in the store's
 //! bounded queue, and meanwhile the store's answers are taken, so that the two never wait for each other.
 
+mod content;
 mod examine;
 mod requests;
 mod surroundings;
@@ -16,6 +17,7 @@ use crate::app::enrol::Enrolment;
 use crate::app::listen::{self, Listeners};
 use crate::app::nearby::Nearby;
 use crate::app::pulse::Pulse;
+use crate::blobs::{Files, FromFiles};
 use crate::config::{self, Config};
 use crate::handle::{EnrolError, Entered, HandleEnd, HandleError, NumberedEvent};
 use crate::identity::{self, Identity};
@@ -142,6 +144,8 @@ pub(crate) struct MembershipLoop<'a> {
     enrolling: bool,
     identity: Identity,
     dir: DataDir,
+    files: Files,
+    from_files: mpsc::Receiver<FromFiles>,
 }
 
 /// The membership cannot be run.
@@ -156,6 +160,9 @@ pub enum LoopError {
     /// Random numbers.
     #[error(transparent)]
     Identity(#[from] identity::IdentityError),
+    /// The directory for files cannot be used.
+    #[error("the directory for files cannot be used: {0}")]
+    Files(std::io::Error),
     /// The own certificate is not one for this key.
     #[error("the database's own certificate: {0}")]
     Certificate(#[from] lanchat_proto::certificate::CertificateError),
@@ -202,6 +209,7 @@ impl<'a> MembershipLoop<'a> {
         let pinned = membership.coordinator.as_ref().map(|(device, _)| *device);
         let trying = if pinned.is_some() { CoordinatorState::Reconnecting } else { CoordinatorState::None };
         shared.end.set_reader(Some(reader.clone()));
+        let (files, from_files) = content::open(dir, &membership, shared)?;
         let (back_sender, back) = mpsc::channel(BACK);
         let mut running = Self {
             core,
@@ -230,6 +238,8 @@ impl<'a> MembershipLoop<'a> {
             enrolling: false,
             identity: identity.clone(),
             dir: dir.clone(),
+            files,
+            from_files,
         };
         running.follow_settings();
         Ok(running)
@@ -289,6 +299,7 @@ impl<'a> MembershipLoop<'a> {
                 },
                 Some(back) = self.back.recv() => if let Some(outcome) = self.come_back(back) { return outcome; },
                 Ok(()) = self.settings.changed() => self.follow_settings(),
+                Some(said) = self.from_files.recv() => self.files_said(said),
                 Some(event) = self.net_events.recv() => self.net_event(event),
                 event = self.nearby.next() => self.heard(event),
                 () = tokio::time::sleep_until(deadline.into()) => self.wake(),
@@ -370,7 +381,8 @@ impl<'a> MembershipLoop<'a> {
                     let store = self.store.clone();
                     self.with_answers(store.load(id, log, from, max_entries, max_bytes)).await;
                 }
-                Output::Fetch(_) | Output::StopFile { .. } => {}
+                Output::Fetch(order) => self.fetch(order),
+                Output::StopFile { offer, discard } => self.files.stop(offer, discard),
                 Output::Answer { request, result } => {
                     if let Some(answer) = self.waiting.remove(&request) {
                         // The asker may have gone.
@@ -469,7 +481,11 @@ impl<'a> MembershipLoop<'a> {
                 tracing::info!(%reason, "The place at the relay is gone");
                 Input::ReservationLost
             }
-            NetEvent::RelayRestarted | NetEvent::Stream { .. } => return,
+            NetEvent::Stream { stream, .. } => {
+                self.files.serve(stream);
+                return;
+            }
+            NetEvent::RelayRestarted => return,
         };
         let now = self.shared.clock.now();
         self.core.handle_input(input, now);
@@ -478,6 +494,11 @@ impl<'a> MembershipLoop<'a> {
     /// Says goodbye, writes what is queued, closes everything.
     async fn stop(mut self) {
         self.shared.end.set_reader(None);
+        self.shared.end.set_files(None);
+        // Nobody listens any more to what becomes of a fetch.
+        self.from_files.close();
+        let files = self.files.clone();
+        let fetches = tokio::spawn(async move { files.shutdown().await });
         let (_, discovery) = self.nearby.stop();
         let goodbye = tokio::spawn(async move {
             if let Some(discovery) = discovery {
@@ -499,6 +520,8 @@ impl<'a> MembershipLoop<'a> {
         self.with_answers(close).await;
         // A goodbye that could not be said leaves entries that expire.
         drop(goodbye.await);
+        // What was not written down in time is hashed again when its fetch goes on.
+        drop(fetches.await);
     }
 }
 

@@ -33,6 +33,10 @@ pub const FRAMES: usize = 16;
 pub const SOURCES: usize = 4;
 /// Asks that wait to be sent on one stream. A holder that takes no more of them is dropped.
 pub const ASKS_OUT: usize = 1024;
+/// Pieces that may wait for the disk or come back from it. The credit of all sources is far below that.
+pub const JOBS: usize = 4096;
+/// Times that an offer's holder sends something else than the file, after which the fetch has failed.
+pub const FAULTS: u32 = 5;
 /// Bytes verified after which a fetch syncs and writes down what it has.
 pub const SYNC_BYTES: u64 = 256 * 1024 * 1024;
 /// Time after which it does so with less.

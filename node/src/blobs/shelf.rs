@@ -118,6 +118,16 @@ impl Shelf {
         Ok(found)
     }
 
+    /// Temporary files that a crash may have left.
+    pub(super) fn temporary(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let ours = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with(".lanchat-"))
+        };
+        entries.map(|entry| entry.path()).filter(ours).collect()
+    }
+
     /// Writes a record.
     pub(super) fn keep<T: Serialize>(&self, owner: &Owner, part: Part, value: &T) -> io::Result<()> {
         let bytes = codec::encode(&(VERSION, value)).map_err(io::Error::other)?;

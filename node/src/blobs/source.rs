@@ -94,6 +94,10 @@ impl Source {
         self.path.path()
     }
 
+    pub(super) fn size(&self) -> u64 {
+        self.stamp.size
+    }
+
     /// Whether the file at the path is still the one that was hashed.
     pub(super) fn check(&self) -> Result<(), SourceFault> {
         let metadata = std::fs::metadata(self.path()).map_err(|_| SourceFault::Gone)?;

@@ -1,0 +1,211 @@
+//! Fetches files: one task for each offer that is being fetched.
+//!
+//! Keeps true: one task at a time has a file open that is being fetched; a new order drains the stream of the one before
+//! instead of cutting it, so nothing is asked twice beyond the credit; whatever ends a fetch, what came and is good was
+//! written down before. Goes in: orders and stops of the core. Goes out: ends of fetches, progress. What is asked of
+//! whom is decided by `lanchat_node_core::fetch`.
+
+mod run;
+
+use super::shelf::{KeptPath, Owner, Part};
+use super::{Files, FromFiles, finish, limits, partial::Found, partial::Partial, source, space};
+use crate::platform;
+use lanchat_net::Link;
+use lanchat_node_core::boot::LinkId;
+use lanchat_node_core::input::FetchEnd;
+use lanchat_node_core::output::FetchOrder;
+use lanchat_proto::entry::FileBody;
+use lanchat_proto::file_name::FileName;
+use lanchat_proto::ids::MessageId;
+use std::io;
+use std::path::PathBuf;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// What a fetch is told.
+pub(super) enum ToFetch {
+    /// Fetch what is missing over this link.
+    Order(Box<FetchOrder>, Link),
+    /// Fetch no more.
+    Stop {
+        /// What came is removed.
+        discard: bool,
+    },
+}
+
+/// A fetch that runs.
+#[derive(Debug)]
+pub(super) struct Running {
+    orders: mpsc::Sender<ToFetch>,
+    task: JoinHandle<()>,
+}
+
+/// How one run of a fetch ended.
+enum RunEnd {
+    /// It was told to the core, or nothing is to be told.
+    Over,
+    /// What came is to be removed.
+    Discard,
+}
+
+impl Files {
+    /// Fetches what is missing of an offered file over a link. It replaces an earlier order of the same offer.
+    pub fn fetch(&self, order: FetchOrder, link: Link) {
+        let (offer, link_id) = (order.offer, order.link);
+        if !self.tell(offer, ToFetch::Order(Box::new(order), link), true) {
+            // The loop is who calls, so it is told in another task.
+            let files = self.clone();
+            tokio::spawn(async move { files.ended(offer, link_id, FetchEnd::Broken).await });
+        }
+    }
+
+    /// Stops fetching and sending a file. With `discard` what was fetched of it is removed.
+    pub fn stop(&self, offer: MessageId, discard: bool) {
+        if let Some(streams) = self.0.state().served.get(&offer) {
+            streams.iter().for_each(|stop| stop.notify_one());
+        }
+        self.tell(offer, ToFetch::Stop { discard }, discard);
+    }
+
+    /// Says something to the fetch of an offer, beginning one if that is wanted. `false`: it was not taken.
+    fn tell(&self, offer: MessageId, what: ToFetch, begin: bool) -> bool {
+        let mut state = self.0.state();
+        if let Some(running) = state.fetches.get(&offer) {
+            return running.orders.try_send(what).is_ok();
+        }
+        if !begin || state.stopping {
+            return false;
+        }
+        let (orders, told) = mpsc::channel(limits::ORDERS);
+        let taken = orders.try_send(what).is_ok();
+        let task = tokio::spawn(self.clone().fetch_task(offer, told));
+        state.fetches.insert(offer, Running { orders, task });
+        taken
+    }
+
+    async fn fetch_task(self, offer: MessageId, mut told: mpsc::Receiver<ToFetch>) {
+        loop {
+            let next = {
+                let mut state = self.0.state();
+                match told.try_recv() {
+                    Ok(next) => next,
+                    Err(_) => {
+                        // Under the lock: what is said from now on begins another task.
+                        state.fetches.remove(&offer);
+                        return;
+                    }
+                }
+            };
+            let discard = match next {
+                ToFetch::Order(order, link) => {
+                    matches!(self.run_fetch(*order, link, &mut told).await, RunEnd::Discard)
+                }
+                ToFetch::Stop { discard } => discard,
+            };
+            if discard {
+                let shelf = self.0.shelf.clone();
+                // A thread that died leaves it to the collection.
+                drop(tokio::task::spawn_blocking(move || shelf.remove_fetch(&offer)).await);
+                self.0.state().progress.remove(&offer);
+            }
+        }
+    }
+
+    pub(super) async fn ended(&self, offer: MessageId, link: LinkId, end: FetchEnd) {
+        // A loop that has ended need not know.
+        drop(self.0.to_loop.send(FromFiles::FetchEnded { offer, link, end }).await);
+    }
+
+    async fn run_fetch(&self, order: FetchOrder, link: Link, told: &mut mpsc::Receiver<ToFetch>) -> RunEnd {
+        let (offer, link_id) = (order.offer, order.link);
+        let files = self.clone();
+        let file = order.file.clone();
+        let found = tokio::task::spawn_blocking(move || files.begin(offer, &file)).await;
+        let end = match found.unwrap_or_else(|_| Err(FetchEnd::Failed("a thread died".to_owned()))) {
+            Ok(Some(found)) => return run::Run::new(self, order, found).fetch(link, told).await,
+            Ok(None) => FetchEnd::Complete,
+            Err(end) => end,
+        };
+        self.ended(offer, link_id, end).await;
+        RunEnd::Over
+    }
+
+    /// Opens what is there of a file. `None`: it is saved already. Blocks.
+    fn begin(&self, offer: MessageId, body: &FileBody) -> Result<Option<Found>, FetchEnd> {
+        FileName::new(&body.name).map_err(|error| FetchEnd::Failed(error.to_string()))?;
+        if self.is_saved(offer, body) {
+            self.0.shelf.remove_fetch(&offer);
+            return Ok(None);
+        }
+        let found = Partial::open(&self.0.shelf, offer, body).map_err(|error| failure(&error))?;
+        let done: u64 = found.done.iter().filter_map(|unit| found.unit_len(unit)).sum();
+        let left = body.size.saturating_sub(done);
+        let target = self.target(&offer);
+        let beside = platform::same_volume(self.0.shelf.dir(), &target);
+        let at_target = if beside { left } else { body.size };
+        if !space::has_room(self.0.shelf.dir(), left) || !space::has_room(&target, at_target) {
+            return Err(FetchEnd::NoRoom);
+        }
+        Ok(Some(found))
+    }
+
+    /// Whether a fetch was finished before, and the program ended before that was told.
+    fn is_saved(&self, offer: MessageId, body: &FileBody) -> bool {
+        let owner = Owner::Offer(offer);
+        if self.0.shelf.path(&owner, Part::Partial).exists() {
+            return false;
+        }
+        let saved = self.0.shelf.kept::<KeptPath>(&owner, Part::Saved).map(|path| path.path());
+        saved.is_some_and(|path| {
+            let fits = std::fs::symlink_metadata(&path)
+                .is_ok_and(|there| there.is_file() && there.len() == body.size);
+            fits && source::hash_file(&path, &source::Watched::default())
+                .is_ok_and(|hashed| hashed.hash == body.hash)
+        })
+    }
+
+    /// Saves a whole file under its final name. Blocks.
+    fn save(&self, offer: MessageId, body: &FileBody, partial: &Partial) -> Result<PathBuf, FetchEnd> {
+        let name = FileName::new(&body.name).map_err(|error| FetchEnd::Failed(error.to_string()))?;
+        let whole = finish::Whole {
+            offer,
+            file: &partial.file,
+            path: partial.path(),
+            name: &name,
+            changed: body.changed,
+        };
+        let owner = Owner::Offer(offer);
+        let about_to = |path: &std::path::Path| self.0.shelf.keep(&owner, Part::Saved, &KeptPath::new(path)?);
+        let path = finish::save(&whole, &self.target(&offer), about_to).map_err(|error| failure(&error))?;
+        self.0.shelf.remove_fetch(&offer);
+        self.0.state().saved.insert(offer, path.clone());
+        Ok(path)
+    }
+
+    /// Ends all fetches, once they have written down what they have.
+    pub async fn shutdown(&self) {
+        let running: Vec<Running> = {
+            let mut state = self.0.state();
+            state.stopping = true;
+            std::mem::take(&mut state.fetches).into_values().collect()
+        };
+        let ending = async {
+            for Running { orders, task } in running {
+                // A fetch that has ended needs no telling.
+                drop(orders.try_send(ToFetch::Stop { discard: false }));
+                drop(orders);
+                drop(task.await);
+            }
+        };
+        drop(tokio::time::timeout(limits::STOP, ending).await);
+    }
+}
+
+/// How a fetch ends for an error of the disk.
+fn failure(error: &io::Error) -> FetchEnd {
+    if space::is_full(error) {
+        FetchEnd::NoRoom
+    } else {
+        FetchEnd::Failed(format!("it cannot be saved: {error}"))
+    }
+}

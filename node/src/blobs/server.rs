@@ -1,0 +1,337 @@
+//! Sends what is offered from here: one task for each stream that another node opened.
+//!
+//! Keeps true: nothing is sent that was not asked for, nor to anybody whom the core does not name; a file that is no
+//! more the one that was offered is not sent on; at most [`limits::READ_AHEAD`] pieces of a stream are in memory. Goes
+//! in: asks. Goes out: pieces in the order asked, or why there are none. The rules: `docs/protocol.md#transfer`.
+
+use super::limits;
+use super::pace::Meter;
+use super::shelf::{Owner, Part};
+use super::source::{Source, SourceFault, read_exact_at};
+use super::{Files, FromFiles};
+use lanchat_net::{BlobReader, BlobStream, BlobWriter, LinkId as NetLink, StreamError};
+use lanchat_node_core::boot::{LinkId, StoredTransfer};
+use lanchat_proto::blob::Units;
+use lanchat_proto::codec::{Blob, BoundedVec};
+use lanchat_proto::frame::{Frame, Kind};
+use lanchat_proto::ids::MessageId;
+use lanchat_proto::limits::{MAX_PIECE, MAX_VALUES};
+use lanchat_proto::wire::blob::{
+    BlobAsk, BlobAskValues, BlobHave, BlobOpen, BlobRefusal, BlobRefused, BlobValues, Piece,
+};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::timeout;
+
+/// What another node asked.
+enum Asked {
+    Values(BlobAskValues),
+    Piece(BlobAsk),
+}
+
+/// What it gets.
+enum Answered {
+    Values(BlobValues),
+    Piece(BlobAsk, Vec<u8>),
+    Refused(BlobRefusal),
+}
+
+/// How serving ended.
+enum End {
+    /// The other side has what it wanted, or is gone.
+    Over,
+    /// The user stopped it.
+    Stopped,
+    /// The file cannot be sent on.
+    Refused(BlobRefusal),
+}
+
+/// What is needed to read a file that is offered.
+struct Reading {
+    source: Source,
+    file: File,
+    units: Units,
+    values: PathBuf,
+}
+
+impl Files {
+    /// Serves a stream that another node opened, until it ends.
+    pub fn serve(&self, stream: BlobStream) {
+        let place = self.0.serving.clone().try_acquire_owned().ok();
+        let files = self.clone();
+        tokio::spawn(async move {
+            let link = stream.link();
+            let (mut reader, mut writer) = stream.split();
+            let served = match place {
+                Some(_place) => files.serve_stream(link, &mut reader, &mut writer).await,
+                None => Err(BlobRefusal::Busy),
+            };
+            if let Err(reason) = served {
+                drop(timeout(limits::STREAM_IDLE, refuse(&mut writer, reason)).await);
+                // What was sent is lost with the stream unless the other side has read it, and it ends the stream then.
+                let rest = async { while let Ok(Some(_)) = reader.frame().await {} };
+                drop(timeout(limits::STREAM_IDLE, rest).await);
+            }
+        });
+    }
+
+    async fn serve_stream(
+        &self,
+        link: NetLink,
+        reader: &mut BlobReader,
+        writer: &mut BlobWriter,
+    ) -> Result<(), BlobRefusal> {
+        let first = timeout(limits::STREAM_IDLE, reader.frame()).await;
+        let Ok(Ok(Some(frame))) = first else { return Ok(()) };
+        let open = frame.decode::<BlobOpen>().ok().filter(|_| frame.known() == Some(Kind::BlobOpen));
+        let open = open.ok_or(BlobRefusal::Other)?;
+        let row = self.may_fetch(link, open).await?;
+        let files = self.clone();
+        let (hash, size) = (row.file.hash, row.file.size);
+        let reading = tokio::task::spawn_blocking(move || files.open_source(hash, size)).await;
+        let reading = reading.unwrap_or(Err(BlobRefusal::Other))?;
+        let have = BlobHave { size, units: Blob::default() };
+        let have = Frame::new(Kind::BlobHave, &have).map_err(|_| BlobRefusal::Other)?;
+        if writer.send(&have).await.is_err() || writer.flush().await.is_err() {
+            return Ok(());
+        }
+        let served = Served::begin(self, row.offer).await;
+        let end = self.serve_asks(row.offer, reading, reader, writer, &served.stop).await;
+        served.end().await;
+        match end {
+            // The core knows why.
+            End::Stopped => self.may_fetch(link, open).await.map(drop),
+            End::Refused(reason) => Err(reason),
+            End::Over => Ok(()),
+        }
+    }
+
+    async fn may_fetch(&self, link: NetLink, open: BlobOpen) -> Result<StoredTransfer, BlobRefusal> {
+        let (answer, answered) = oneshot::channel();
+        let question = FromFiles::MayFetch { link: LinkId(link.0), open, answer };
+        self.0.to_loop.send(question).await.map_err(|_| BlobRefusal::Other)?;
+        answered.await.unwrap_or(Err(BlobRefusal::Other))
+    }
+
+    fn open_source(&self, hash: lanchat_proto::blob::BlobHash, size: u64) -> Result<Reading, BlobRefusal> {
+        let owner = Owner::Content(hash);
+        let source: Source = self.0.shelf.kept(&owner, Part::Source).ok_or(BlobRefusal::Gone)?;
+        let file = source.open().map_err(refusal)?;
+        let units = Units::of(size).map_err(|_| BlobRefusal::Other)?;
+        if source.size() != size {
+            return Err(BlobRefusal::Changed);
+        }
+        Ok(Reading { source, file, units, values: self.0.shelf.path(&owner, Part::Values) })
+    }
+
+    /// Answers asks until the stream ends.
+    async fn serve_asks(
+        &self,
+        offer: MessageId,
+        reading: Reading,
+        reader: &mut BlobReader,
+        writer: &mut BlobWriter,
+        stop: &Notify,
+    ) -> End {
+        let (asks, asked) = mpsc::channel(limits::ASKS);
+        let (answers, mut answered) = mpsc::channel(limits::READ_AHEAD);
+        let (spent, spare) = std::sync::mpsc::channel();
+        let units = reading.units;
+        tokio::task::spawn_blocking(move || read_asked(&reading, asked, &answers, &spare));
+        let taking = async {
+            // The answers end once this has ended and all asks are answered.
+            if let Err(fault) = take_asks(reader, &asks).await {
+                tracing::debug!(%offer, %fault, "A stream of content ends");
+            }
+            drop(asks);
+            std::future::pending::<()>().await;
+        };
+        let mut meter = Meter::default();
+        let answering = async {
+            loop {
+                let answer = tokio::select! {
+                    biased;
+                    () = stop.notified() => return End::Stopped,
+                    answer = next(&mut answered, writer) => answer,
+                };
+                let sent = match answer {
+                    Some(Answered::Piece(ask, bytes)) => {
+                        let rate = self.0.settings.borrow().rate_limit_up;
+                        self.0.up.pass(bytes.len(), rate).await;
+                        let piece = Piece { unit: ask.unit, offset: ask.offset, bytes: &bytes };
+                        let sent = in_time(writer.send_piece(piece.header(), &bytes)).await;
+                        let start = units.range(ask.unit).map_or(0, |(start, _)| start);
+                        let upto = start + ask.offset + u64::from(ask.len);
+                        if let Some(rate) = meter.count(bytes.len()) {
+                            self.show(offer, |progress| (progress.done, progress.rate) = (upto, rate));
+                        }
+                        // The reading thread may have ended.
+                        drop(spent.send(bytes));
+                        sent
+                    }
+                    Some(Answered::Values(values)) => match Frame::new(Kind::BlobValues, &values) {
+                        Ok(frame) => in_time(writer.send(&frame)).await,
+                        Err(_) => false,
+                    },
+                    Some(Answered::Refused(reason)) => return End::Refused(reason),
+                    None => false,
+                };
+                if !sent {
+                    return End::Over;
+                }
+            }
+        };
+        tokio::select! {
+            () = taking => End::Over,
+            end = answering => end,
+        }
+    }
+}
+
+/// The next answer; what was sent before leaves while there is none.
+async fn next(answered: &mut mpsc::Receiver<Answered>, writer: &mut BlobWriter) -> Option<Answered> {
+    if let Ok(answer) = answered.try_recv() {
+        return Some(answer);
+    }
+    if !in_time(writer.flush()).await {
+        return None;
+    }
+    answered.recv().await
+}
+
+async fn in_time(sending: impl Future<Output = Result<(), StreamError>>) -> bool {
+    matches!(timeout(limits::STREAM_IDLE, sending).await, Ok(Ok(())))
+}
+
+async fn refuse(writer: &mut BlobWriter, reason: BlobRefusal) -> Result<(), StreamError> {
+    if let Ok(frame) = Frame::new(Kind::BlobRefused, &BlobRefused { reason }) {
+        writer.send(&frame).await?;
+    }
+    writer.close().await
+}
+
+/// Reads asks until the stream ends or the other side breaks the rules.
+async fn take_asks(reader: &mut BlobReader, asks: &mpsc::Sender<Asked>) -> Result<(), String> {
+    loop {
+        let frame = timeout(limits::ASK_IDLE, reader.frame()).await.map_err(|_| "idle".to_owned())?;
+        let Some(frame) = frame.map_err(|error| error.to_string())? else { return Ok(()) };
+        let asked = match frame.known() {
+            Some(Kind::BlobAsk) => frame.decode().map(Asked::Piece),
+            Some(Kind::BlobAskValues) => frame.decode().map(Asked::Values),
+            Some(_) => return Err("a frame that is none for here".to_owned()),
+            None => continue,
+        };
+        let asked = asked.map_err(|error| error.to_string())?;
+        if asks.send(asked).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// The disk's side: reads what is asked for, in order. Ends with the asks, or with what cannot be sent.
+fn read_asked(
+    reading: &Reading,
+    mut asked: mpsc::Receiver<Asked>,
+    answers: &mpsc::Sender<Answered>,
+    spare: &std::sync::mpsc::Receiver<Vec<u8>>,
+) {
+    while let Some(asked) = asked.blocking_recv() {
+        let answer = match asked {
+            Asked::Piece(ask) => {
+                let mut bytes = spare.try_recv().unwrap_or_default();
+                reading.piece(&ask, &mut bytes).map(|()| Answered::Piece(ask, bytes))
+            }
+            Asked::Values(ask) => reading.values(&ask).map(Answered::Values),
+        };
+        let over = answer.is_err();
+        if answers.blocking_send(answer.unwrap_or_else(Answered::Refused)).is_err() || over {
+            return;
+        }
+    }
+}
+
+fn refusal(fault: SourceFault) -> BlobRefusal {
+    match fault {
+        SourceFault::Gone => BlobRefusal::Gone,
+        SourceFault::Changed => BlobRefusal::Changed,
+    }
+}
+
+impl Reading {
+    fn piece(&self, ask: &BlobAsk, bytes: &mut Vec<u8>) -> Result<(), BlobRefusal> {
+        let (start, len) = self.units.range(ask.unit).map_err(|_| BlobRefusal::NotHeld)?;
+        let wanted = ask.len as usize;
+        let end = ask.offset.checked_add(u64::from(ask.len)).filter(|end| *end <= len);
+        if wanted > MAX_PIECE || end.is_none() {
+            return Err(BlobRefusal::NotHeld);
+        }
+        if ask.offset == 0 {
+            self.source.check().map_err(refusal)?;
+        }
+        bytes.resize(wanted, 0);
+        read_exact_at(&self.file, bytes, start + ask.offset).map_err(|_| BlobRefusal::Changed)?;
+        if end == Some(len) {
+            self.source.check().map_err(refusal)?;
+        }
+        Ok(())
+    }
+
+    fn values(&self, ask: &BlobAskValues) -> Result<BlobValues, BlobRefusal> {
+        let end = ask.first.checked_add(ask.count).filter(|end| *end <= self.units.count());
+        if end.is_none() || ask.count as usize > MAX_VALUES {
+            return Err(BlobRefusal::NotHeld);
+        }
+        let file = File::open(&self.values).map_err(|_| BlobRefusal::Gone)?;
+        let mut bytes = vec![0; ask.count as usize * 32];
+        read_exact_at(&file, &mut bytes, u64::from(ask.first) * 32).map_err(|_| BlobRefusal::Gone)?;
+        let values = BoundedVec::first(bytes.as_chunks::<32>().0.iter().copied());
+        Ok(BlobValues { first: ask.first, values })
+    }
+}
+
+/// A stream of an offer that is being served.
+struct Served<'a> {
+    files: &'a Files,
+    offer: MessageId,
+    stop: Arc<Notify>,
+}
+
+impl<'a> Served<'a> {
+    async fn begin(files: &'a Files, offer: MessageId) -> Self {
+        let stop = Arc::new(Notify::new());
+        let first = {
+            let mut state = files.0.state();
+            let streams = state.served.entry(offer).or_default();
+            streams.push(stop.clone());
+            streams.len() == 1
+        };
+        files.show(offer, |progress| progress.sources += 1);
+        if first {
+            // A loop that has ended need not know.
+            drop(files.0.to_loop.send(FromFiles::Serving { offer, now: true }).await);
+        }
+        Self { files, offer, stop }
+    }
+
+    async fn end(self) {
+        let last = {
+            let mut state = self.files.0.state();
+            let streams = state.served.entry(self.offer).or_default();
+            streams.retain(|stop| !Arc::ptr_eq(stop, &self.stop));
+            let last = streams.is_empty();
+            if last {
+                state.served.remove(&self.offer);
+            }
+            last
+        };
+        self.files.show(self.offer, |progress| {
+            progress.sources = progress.sources.saturating_sub(1);
+            progress.rate = 0;
+        });
+        if last {
+            drop(self.files.0.to_loop.send(FromFiles::Serving { offer: self.offer, now: false }).await);
+        }
+    }
+}

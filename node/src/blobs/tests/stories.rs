@@ -1,0 +1,178 @@
+//! From an offer to a saved file, and every way that does not lead there.
+
+use super::*;
+
+/// A sender's place and device, a receiver's, and the receiver's link to the sender.
+async fn scene() -> (Place, Device, Place, Device, lanchat_net::Link) {
+    let (mut sender, mut receiver) = (Device::new(1).await, Device::new(2).await);
+    let link = receiver.link(&mut sender).await;
+    (Place::new(), sender, Place::new(), receiver, link)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_any_size_arrive_whole_under_names_that_replace_nothing() {
+    let (from, sender, mut to, _receiver, link) = scene().await;
+    let mut rows = Vec::new();
+    for (number, len) in [0, 1, 1 << 20, (1 << 20) + 1, (5 << 20) + 77].into_iter().enumerate() {
+        let path = from.write("report.pdf", &content(len));
+        let prepared = from.files.offer(&path, |_| {}).await.unwrap();
+        assert_eq!(prepared.file.hash.0, *blake3::hash(&content(len)).as_bytes());
+        let kept = from.dir.path().join(format!("kept-{len}"));
+        std::fs::rename(&path, &kept).unwrap();
+        from.files.offer(&kept, |_| {}).await.unwrap();
+        rows.push((row(offer(u8::try_from(number).unwrap()), prepared.file), len));
+    }
+    let rule: Rule = Arc::new(Mutex::new(Err(BlobRefusal::NotOffered)));
+    let mut serving = serve(sender, from, rule.clone());
+    for (row, _) in &rows {
+        *rule.lock().unwrap() = Ok(row.clone());
+        to.files.fetch(order(row, &link), link.clone());
+        assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Complete);
+        assert_eq!(to.files.progress(&row.offer).unwrap().done, row.file.size);
+        // Of a file without content nothing is to be fetched.
+        if row.file.size > 0 {
+            assert_eq!(soon("serving", serving.recv()).await, Some(true));
+            assert_eq!(soon("serving ends", serving.recv()).await, Some(false));
+        }
+    }
+    let names = ["report.pdf", "report (1).pdf", "report (2).pdf", "report (3).pdf", "report (4).pdf"];
+    let saved = to.saved();
+    assert_eq!(saved.len(), names.len());
+    for (name, (row, len)) in names.iter().zip(&rows) {
+        assert!(saved[*name] == content(*len), "{name}");
+        assert_eq!(to.files.saved(&row.offer).unwrap().file_name().unwrap(), *name);
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(to.dir.path().join("saved/report.pdf")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    assert!(to.kept().iter().all(|name| name.ends_with(".saved")), "{:?}", to.kept());
+    // Told to fetch it again, as after a crash before its end was told, it saves nothing twice.
+    let to = to.restart().await;
+    let mut to = to;
+    to.files.fetch(order(&rows[4].0, &link), link.clone());
+    assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Complete);
+    assert_eq!(to.saved().len(), names.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_changed_or_is_gone_is_named_and_what_was_not_offered_is_refused() {
+    let (from, sender, mut to, _receiver, link) = scene().await;
+    let path = from.write("a", &content(3 << 20));
+    let prepared = from.files.offer(&path, |_| {}).await.unwrap();
+    let row = row(offer(1), prepared.file);
+    let rule: Rule = Arc::new(Mutex::new(Ok(row.clone())));
+    drop(serve(sender, from, rule.clone()));
+    let id = LinkId(link.id().0);
+    *rule.lock().unwrap() = Err(BlobRefusal::NotOffered);
+    to.files.fetch(order(&row, &link), link.clone());
+    assert_eq!(to.end(id).await, FetchEnd::Refused(BlobRefusal::NotOffered));
+    *rule.lock().unwrap() = Ok(row.clone());
+    std::fs::write(&path, content((3 << 20) + 1)).unwrap();
+    to.files.fetch(order(&row, &link), link.clone());
+    assert_eq!(to.end(id).await, FetchEnd::Refused(BlobRefusal::Changed));
+    std::fs::remove_file(&path).unwrap();
+    to.files.fetch(order(&row, &link), link.clone());
+    assert_eq!(to.end(id).await, FetchEnd::Refused(BlobRefusal::Gone));
+    assert!(to.saved().is_empty());
+    to.files.stop(row.offer, true);
+    soon("the part is removed", async {
+        while to.kept().iter().any(|name| name.ends_with(".partial")) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_ordinary_files_are_offered() {
+    let place = Place::new();
+    let dir = place.dir.path();
+    let error = |path: PathBuf| async move { place_error(&path).await };
+    assert!(matches!(error(dir.join("nothing")).await, OfferError::Missing(_)));
+    assert!(matches!(error(dir.to_path_buf()).await, OfferError::Directory(_)));
+    #[cfg(unix)]
+    {
+        assert!(matches!(error(PathBuf::from("/dev/zero")).await, OfferError::Special(_)));
+        std::os::unix::fs::symlink("/dev/zero", dir.join("link")).unwrap();
+        assert!(matches!(error(dir.join("link")).await, OfferError::Special(_)));
+        let socket = std::os::unix::net::UnixListener::bind(dir.join("socket")).unwrap();
+        assert!(matches!(error(dir.join("socket")).await, OfferError::Special(_)));
+        drop(socket);
+        let made = std::process::Command::new("mkfifo").arg(dir.join("pipe")).status();
+        if made.is_ok_and(|status| status.success()) {
+            assert!(matches!(error(dir.join("pipe")).await, OfferError::Special(_)));
+        }
+        std::fs::write(dir.join("a\\b:c"), b"x").unwrap();
+        let prepared = place.files.offer(&dir.join("a\\b:c"), |_| {}).await.unwrap();
+        assert_eq!(&*prepared.file.name, "a_b_c");
+    }
+}
+
+async fn place_error(path: &Path) -> OfferError {
+    let place = Place::new();
+    soon("an answer", place.files.offer(path, |_| {})).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_file_without_room_waits_and_one_without_a_name_fails() {
+    let mut to = Place::new();
+    let (mut sender, mut receiver) = (Device::new(3).await, Device::new(4).await);
+    let link = receiver.link(&mut sender).await;
+    let body = |name: &str, size| FileBody {
+        name: Text::new(name.to_owned()).unwrap(),
+        size,
+        media_type: Text::default(),
+        hash: BlobHash([9; 32]),
+        changed: Wall(0),
+    };
+    to.files.fetch(order(&row(offer(1), body("large", 1 << 60)), &link), link.clone());
+    assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::NoRoom);
+    to.files.fetch(order(&row(offer(2), body("../x", 10)), &link), link.clone());
+    assert!(matches!(to.end(LinkId(link.id().0)).await, FetchEnd::Failed(_)));
+    assert!(to.saved().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_left_over_is_collected_and_what_goes_on_is_kept() {
+    let place = Place::new();
+    let shelf = &place.files.0.shelf;
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(25 * 3600);
+    let body = place.files.offer(&place.write("x", b"x"), |_| {}).await.unwrap().file;
+    let make = |number: u8, old: bool| {
+        let path = shelf.path(&Owner::Offer(offer(number)), Part::Partial);
+        let file = std::fs::File::create(path).unwrap();
+        if old {
+            file.set_modified(long_ago).unwrap();
+        }
+    };
+    for (number, old) in [(1, false), (2, true), (3, false), (4, true), (5, false)] {
+        make(number, old);
+    }
+    let rows = [
+        row(offer(1), body.clone()),
+        row(offer(2), body.clone()),
+        StoredTransfer { state: TransferState::Cancelled, ..row(offer(3), body.clone()) },
+    ];
+    place.files.collect(&rows);
+    let partials: Vec<String> = place.kept().into_iter().filter(|name| name.ends_with("partial")).collect();
+    // The first goes on, the fifth may not be known yet.
+    assert_eq!(partials, [1, 5].map(|number| format!("{}.partial", offer(number))));
+    assert!(place.files.source(&body.hash).is_some());
+}
+
+#[tokio::test]
+async fn a_wish_is_kept_and_one_that_cannot_be_is_refused() {
+    let place = Place::new();
+    let dir = place.dir.path().join("deep/er");
+    place.files.wish(offer(1), Some(&dir)).unwrap();
+    let place = place.restart().await;
+    assert_eq!(place.files.target(&offer(1)), place.dir.path().join("deep/er"));
+    let file = place.write("file", b"");
+    assert!(place.files.wish(offer(1), Some(&file)).is_err());
+    assert!(place.files.wish(offer(1), Some(Path::new("relative"))).is_err());
+    place.files.wish(offer(1), None).unwrap();
+    assert_eq!(place.files.target(&offer(1)), place.dir.path().join("saved"));
+}
