@@ -3,21 +3,28 @@
 //! The only file of the node that knows the coordinator's library (feature `demo`).
 
 use crate::app::{AppError, Node};
+use crate::blobs::OfferError;
 use crate::cli::RunOptions;
+use crate::config::ConfigError;
 use crate::handle::{Enrol, EnrolMode, HandleError};
 use crate::platform;
 use lanchat_coordinator::{Config, Registration, Server, ServerError};
+use lanchat_node_core::boot::TransferState;
 use lanchat_node_core::input::Command;
 use lanchat_node_core::output::Answer;
 use lanchat_node_core::view::Route;
 use lanchat_proto::ids::{MessageId, UserId};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// Who plays.
 const PEOPLE: [(&str, &str); 3] = [("alice", "Alice"), ("bob", "Bob 李"), ("carol", "Carol")];
+/// The file that alice sends, and what is in it.
+const FILE: (&str, &str) = ("Lunch 午餐.txt", "Monday: noodles\n星期二：饺子\nWednesday: curry\n");
+/// Time for the file to arrive.
+const ARRIVE: Duration = Duration::from_secs(20);
 /// Time for the three to find each other.
 const MEET: Duration = Duration::from_secs(20);
 /// Any free port of this machine.
@@ -40,6 +47,15 @@ pub enum DemoError {
     /// What a node was asked for.
     #[error(transparent)]
     Handle(#[from] HandleError),
+    /// The settings of a node.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The file could not be offered.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+    /// The file did not arrive.
+    #[error("the file did not arrive within {} s", ARRIVE.as_secs())]
+    NoFile,
     /// The three did not find each other.
     #[error("the three did not find each other within {} s", MEET.as_secs())]
     Apart,
@@ -53,22 +69,33 @@ pub struct Page {
     pub url: String,
 }
 
+/// The file that arrived.
+pub struct Arrived {
+    /// Who sent it.
+    pub from: &'static str,
+    /// Who has it now.
+    pub to: &'static str,
+    /// Where.
+    pub path: PathBuf,
+}
+
 /// A running demo.
 pub struct Demo {
     coordinator: Server,
     nodes: Vec<Node>,
     directory: tempfile::TempDir,
+    arrived: Option<Arrived>,
 }
 
 impl Demo {
-    /// Starts everything and lets the three say a few words.
+    /// Starts everything and lets the three say a few words; one sends another a file.
     ///
     /// # Errors
     /// [`DemoError`]; everything that was started is taken down again.
     pub async fn start() -> Result<Self, DemoError> {
         let directory = tempfile::Builder::new().prefix("lanchat-demo-").tempdir()?;
         let coordinator = Server::bind(coordinator_config(directory.path())).await?;
-        let mut demo = Self { coordinator, nodes: Vec::new(), directory };
+        let mut demo = Self { coordinator, nodes: Vec::new(), directory, arrived: None };
         match demo.people().await {
             Ok(()) => Ok(demo),
             Err(error) => {
@@ -81,6 +108,7 @@ impl Demo {
     async fn people(&mut self) -> Result<(), DemoError> {
         let join = self.coordinator.join_link();
         for (name, display_name) in PEOPLE {
+            settle(&self.directory.path().join(name))?;
             let node = Node::start(node_options(self.directory.path(), name)).await?;
             let enrol = Enrol {
                 coordinator: join.clone(),
@@ -97,7 +125,41 @@ impl Demo {
         for node in &self.nodes {
             meet(node, deadline).await?;
         }
-        self.chat().await
+        self.chat().await?;
+        self.share().await
+    }
+
+    /// A file from alice to bob, whose node takes it unasked.
+    async fn share(&mut self) -> Result<(), DemoError> {
+        let [alice, bob, _] = self.nodes.as_slice() else { return Err(DemoError::Apart) };
+        let [(from, _), (to, _), _] = PEOPLE;
+        let path = self.directory.path().join(FILE.0);
+        std::fs::write(&path, FILE.1)?;
+        let files = alice.handle.files().ok_or(HandleError::Stopped)?;
+        let mut events = bob.handle.events();
+        let file = files.offer(&path, |_| {}).await?.file;
+        let command = Command::OfferFile { to: user_named(alice, to).await?, file };
+        let offer = sent(alice.handle.command(command).await?).ok_or(DemoError::NoFile)?;
+        let deadline = Instant::now() + ARRIVE;
+        loop {
+            let transfer = bob.handle.transfer(offer).await?;
+            if transfer.is_some_and(|transfer| transfer.stored.state == TransferState::Complete) {
+                let saved = bob.handle.files().and_then(|files| files.saved(&offer));
+                self.arrived = Some(Arrived { from, to, path: saved.ok_or(DemoError::NoFile)? });
+                return Ok(());
+            }
+            let left = deadline.checked_duration_since(Instant::now()).ok_or(DemoError::NoFile)?;
+            // Any event may be the one; a missed one shows in the next look.
+            if tokio::time::timeout(left, events.recv()).await.is_err() {
+                return Err(DemoError::NoFile);
+            }
+        }
+    }
+
+    /// The file that arrived.
+    #[must_use]
+    pub fn arrived(&self) -> Option<&Arrived> {
+        self.arrived.as_ref()
     }
 
     /// A few messages, so that the pages are not empty.
@@ -165,6 +227,16 @@ fn node_options(directory: &Path, name: &str) -> RunOptions {
     }
 }
 
+/// Settings of a node: files are taken unasked, and go where they are removed with everything else.
+fn settle(data_dir: &Path) -> Result<(), DemoError> {
+    let downloads = data_dir.join("downloads");
+    platform::create_private_dir(&downloads)?;
+    let config = crate::config::Config::open(data_dir)?;
+    config.set("auto_accept", "all")?;
+    config.set("download_dir", &downloads.display().to_string())?;
+    Ok(())
+}
+
 /// Waits until a node has direct links to both others.
 async fn meet(node: &Node, deadline: Instant) -> Result<(), DemoError> {
     let mut events = node.handle.events();
@@ -187,20 +259,22 @@ async fn say(
     text: &str,
     reply_to: Option<MessageId>,
 ) -> Result<Option<MessageId>, DemoError> {
-    let to: UserId = from
-        .handle
-        .users()
-        .await?
-        .iter()
-        .find(|user| user.name == to)
-        .map(|user| user.user)
-        .ok_or(DemoError::Apart)?;
-    match from.handle.command(Command::SendText { to, text: text.to_owned(), reply_to }).await? {
-        Answer::Sent { message, .. } => Ok(Some(message)),
+    let to = user_named(from, to).await?;
+    Ok(sent(from.handle.command(Command::SendText { to, text: text.to_owned(), reply_to }).await?))
+}
+
+async fn user_named(node: &Node, name: &str) -> Result<UserId, DemoError> {
+    let users = node.handle.users().await?;
+    users.iter().find(|user| user.name == name).map(|user| user.user).ok_or(DemoError::Apart)
+}
+
+fn sent(answer: Answer) -> Option<MessageId> {
+    match answer {
+        Answer::Sent { message, .. } => Some(message),
         Answer::Done
         | Answer::Salt(_)
         | Answer::Avatar(_)
         | Answer::SafetyCode { .. }
-        | Answer::Dialled { .. } => Ok(None),
+        | Answer::Dialled { .. } => None,
     }
 }

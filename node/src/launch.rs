@@ -114,6 +114,10 @@ async fn demo(lang: Lang) -> Result<(), crate::demo::DemoError> {
         // Whoever reads may have gone.
         drop(writeln!(out, "{:<6} {}", page.name, page.url).and_then(|()| out.flush()));
     }
+    if let Some(arrived) = demo.arrived() {
+        let path = arrived.path.display().to_string();
+        note(lang.say(Msg::DemoFile, &[("from", arrived.from), ("to", arrived.to), ("path", &path)]));
+    }
     note(lang.say(Msg::DemoStop, &[]));
     demo.wait().await;
     demo.stop().await;

@@ -76,6 +76,7 @@ messages! {
     Restored: "{user} is restored", "已恢复 {user}";
     RestoredMember: "the history of {user} in {org} is restored; it shows after `lanchat login --user {user}`", "{user} 在 {org} 的历史记录已恢复；运行 `lanchat login --user {user}` 登录后即可查看";
     DemoReady: "Three people are talking. Open their pages (each link works once, within a minute):", "三位用户正在聊天。请打开他们的页面（每个链接一分钟内有效，只能用一次）：";
+    DemoFile: "{from} sent a file to {to}, who has it now: {path}", "{from} 向 {to} 发送了一个文件，{to} 已收到：{path}";
     DemoStop: "Ctrl-C ends the demo and removes everything.", "按 Ctrl-C 结束演示并清除所有数据。";
     NoDemo: "this lanchat was built without the demo", "此版本的 lanchat 不含演示功能";
     BrowserFailed: "no browser could be opened; go to {url}", "无法打开浏览器；请访问 {url}";
