@@ -291,6 +291,11 @@ fn harm(w: &mut World, fault: Fault) {
         }
         Fault::Move => w.move_away(a, Some(b)),
         Fault::Changed => {
+            // As when a cable is plugged in again: a way is there at that moment.
+            if w.rng.chance(50) {
+                w.mend_all();
+                w.look();
+            }
             for at in 1..=w.pcs.len() {
                 if w.rng.chance(60)
                     && let Some(run) = w.pc(at).filter(|pc| pc.frozen_until <= w.now).map(|pc| pc.run)

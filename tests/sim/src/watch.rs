@@ -224,7 +224,7 @@ impl World {
         let names = || format!("{} and {}", self.name(a), self.name(b));
         for (from, since) in [a, b].into_iter().zip(pair.sure) {
             let changed = self.pc(from).map_or(0, |pc| pc.changed);
-            let before = |since: Since| since.0.is_some_and(|since| changed > since);
+            let before = |since: Since| since.0.is_some_and(|since| changed >= since);
             let late = changed > 0 && now.saturating_sub(changed) > AFTER_CHANGE;
             if late && before(since) && before(pair.not_direct) {
                 wrong.push(format!("{} do not try a direct way at once when the network changed", names()));
