@@ -327,15 +327,17 @@ impl NodeState {
         self.fetch_next();
     }
 
-    /// An offered file is being sent, or no more.
+    /// An offered file is being sent, or no more. Its bytes may be asked for before the word comes that it was accepted.
     pub(crate) fn serving(&mut self, offer: MessageId, now: bool) {
         let Some(transfer) = self.transfers.all.get(&offer) else { return };
         let own = transfer.stored.device == self.me.device;
-        let (from, to) = match now {
-            true => (TransferState::Waiting, TransferState::Running),
-            false => (TransferState::Running, TransferState::Waiting),
+        use TransferState as S;
+        let to = match (now, transfer.stored.state) {
+            (true, S::Offered | S::Waiting) => S::Running,
+            (false, S::Running) => S::Waiting,
+            _ => return,
         };
-        if own && transfer.stored.state == from {
+        if own {
             self.set_transfer(offer, to, "");
         }
     }

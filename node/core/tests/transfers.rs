@@ -194,3 +194,31 @@ fn small_files_of_starred_people_are_fetched_unasked() {
     offers(&mut stage, alice, bob, 1001);
     assert_eq!(orders(&stage, bob).iter().map(|order| order.offer).collect::<Vec<_>>(), [small]);
 }
+
+#[test]
+fn who_sends_sees_it_run_even_before_the_word_that_it_is_wanted() {
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    stage.input(alice, Input::Serving { offer, now: true });
+    assert_eq!(state(&stage, alice), TransferState::Running);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    assert_eq!(state(&stage, alice), TransferState::Running);
+    stage.input(alice, Input::Serving { offer, now: false });
+    assert_eq!(state(&stage, alice), TransferState::Waiting);
+}
+
+#[test]
+fn a_changed_rule_counts_for_what_is_offered_from_then_on() {
+    let (mut stage, alice, bob) = two();
+    offers(&mut stage, alice, bob, 5);
+    let whose = AutoAccept::From([stage.pcs[alice].user].into());
+    let request = stage.command(bob, Command::SetAutoAccept { whose, max: 5 });
+    stage.settle();
+    assert!(matches!(stage.answer(bob, request), Some(Ok(Answer::Done))));
+    assert_eq!(state(&stage, bob), TransferState::Offered, "what was asked before stays asked");
+    let large = offers(&mut stage, alice, bob, 6);
+    let small = offers(&mut stage, alice, bob, 5);
+    let shown =
+        |offer: &MessageId| stage.pcs[bob].core.as_ref().unwrap().transfer(offer).unwrap().stored.state;
+    assert_eq!((shown(&large), shown(&small)), (TransferState::Offered, TransferState::Running));
+}
