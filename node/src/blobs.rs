@@ -38,10 +38,10 @@ use lanchat_proto::wire::blob::{BlobOpen, BlobRefusal};
 use pace::Gate;
 use shelf::{KeptPath, Owner, Part, Shelf};
 use source::Watched;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
@@ -125,8 +125,8 @@ struct State {
     served: BTreeMap<MessageId, Vec<Arc<Notify>>>,
     /// How often a holder sent something else.
     faults: BTreeMap<MessageId, u32>,
-    /// The program ends.
-    stopping: bool,
+    /// Files that were saved since the start.
+    complete: BTreeSet<MessageId>,
 }
 
 struct Inner {
@@ -138,6 +138,8 @@ struct Inner {
     serving: Arc<Semaphore>,
     up: Gate,
     down: Gate,
+    /// The program ends.
+    stopping: Arc<AtomicBool>,
     state: Mutex<State>,
 }
 
@@ -188,6 +190,7 @@ impl Files {
             serving: Arc::new(Semaphore::new(limits::SERVED)),
             up: Gate::default(),
             down: Gate::default(),
+            stopping: Arc::default(),
             state: Mutex::new(state),
         };
         let files = Self(Arc::new(inner));
@@ -202,7 +205,7 @@ impl Files {
     /// [`OfferError`].
     pub async fn offer(&self, path: &Path, progress: impl Fn(u64)) -> Result<Prepared, OfferError> {
         let _place = self.0.hashing.acquire().await.map_err(|_| OfferError::Stopped)?;
-        let watched = Arc::new(Watched::default());
+        let watched = Arc::new(Watched::new(&self.0.stopping));
         let _given_up = GivenUp(watched.clone());
         let (files, wanted, seen) = (self.clone(), path.to_path_buf(), watched.clone());
         let mut task = tokio::task::spawn_blocking(move || files.prepare(&wanted, &seen));

@@ -6,7 +6,8 @@
 use super::shelf::{Owner, Part, remove};
 use super::{Files, FromFiles, Inner, limits};
 use lanchat_node_core::boot::{StoredTransfer, TransferState};
-use std::path::{Path, PathBuf};
+use lanchat_proto::ids::MessageId;
+use std::path::Path;
 use std::sync::Weak;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -36,6 +37,14 @@ fn age(path: &Path) -> Duration {
 impl Files {
     /// Removes what belongs to no transfer, to one that is over, or to one that was idle for long. Blocks.
     pub(super) fn collect(&self, transfers: &[StoredTransfer]) {
+        {
+            let known = |offer: &MessageId| transfers.iter().any(|row| row.offer == *offer);
+            let mut state = self.0.state();
+            let super::State { progress, faults, complete, .. } = &mut *state;
+            progress.retain(|offer, _| known(offer));
+            faults.retain(|offer, _| known(offer));
+            complete.retain(known);
+        }
         let Ok(all) = self.0.shelf.list() else { return };
         for (owner, part, path) in all {
             let fetched = matches!(owner, Owner::Offer(offer) if self.0.state().fetches.contains_key(&offer));
@@ -51,7 +60,7 @@ impl Files {
             .for_each(|path| remove(path));
     }
 
-    fn is_over(&self, owner: &Owner, part: Part, path: &PathBuf, transfers: &[StoredTransfer]) -> bool {
+    fn is_over(&self, owner: &Owner, part: Part, path: &Path, transfers: &[StoredTransfer]) -> bool {
         use TransferState as S;
         let gone = |state: S| matches!(state, S::Cancelled | S::Rejected);
         match owner {

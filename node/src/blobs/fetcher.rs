@@ -19,6 +19,7 @@ use lanchat_proto::file_name::FileName;
 use lanchat_proto::ids::MessageId;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -73,7 +74,7 @@ impl Files {
         if let Some(running) = state.fetches.get(&offer) {
             return running.orders.try_send(what).is_ok();
         }
-        if !begin || state.stopping {
+        if !begin || self.0.stopping.load(Ordering::Relaxed) {
             return false;
         }
         let (orders, told) = mpsc::channel(limits::ORDERS);
@@ -152,6 +153,9 @@ impl Files {
     /// Whether a fetch was finished before, and the program ended before that was told.
     fn is_saved(&self, offer: MessageId, body: &FileBody) -> bool {
         let owner = Owner::Offer(offer);
+        if self.0.state().complete.contains(&offer) {
+            return true;
+        }
         if self.0.shelf.path(&owner, Part::Partial).exists() {
             return false;
         }
@@ -159,7 +163,7 @@ impl Files {
         saved.is_some_and(|path| {
             let fits = std::fs::symlink_metadata(&path)
                 .is_ok_and(|there| there.is_file() && there.len() == body.size);
-            fits && source::hash_file(&path, &source::Watched::default())
+            fits && source::hash_file(&path, &source::Watched::new(&self.0.stopping))
                 .is_ok_and(|hashed| hashed.hash == body.hash)
         })
     }
@@ -178,7 +182,9 @@ impl Files {
         let about_to = |path: &std::path::Path| self.0.shelf.keep(&owner, Part::Saved, &KeptPath::new(path)?);
         let path = finish::save(&whole, &self.target(&offer), about_to).map_err(|error| failure(&error))?;
         self.0.shelf.remove_fetch(&offer);
-        self.0.state().saved.insert(offer, path.clone());
+        let mut state = self.0.state();
+        state.complete.insert(offer);
+        state.saved.insert(offer, path.clone());
         Ok(path)
     }
 
@@ -186,7 +192,7 @@ impl Files {
     pub async fn shutdown(&self) {
         let running: Vec<Running> = {
             let mut state = self.0.state();
-            state.stopping = true;
+            self.0.stopping.store(true, Ordering::Relaxed);
             std::mem::take(&mut state.fetches).into_values().collect()
         };
         let ending = async {

@@ -58,7 +58,9 @@ pub(super) fn save(
         }
         match moved {
             Ok(()) => {
-                platform::sync_dir(dir)?;
+                if let Err(error) = platform::sync_dir(dir) {
+                    tracing::warn!(%error, "The name of a saved file may not survive a power cut");
+                }
                 if from != whole.path {
                     super::shelf::remove(&whole.path);
                 }

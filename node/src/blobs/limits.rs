@@ -16,8 +16,10 @@ pub const MAX_RECORD: usize = 40 * 1024;
 pub const MAX_PATH: usize = 32 * 1024;
 /// Streams that are served at a time; one more is told that this side is busy.
 pub const SERVED: usize = 64;
-/// Time in which the other side has to say what it wants, and in which it has to take what it asked for. Then its stream ends.
-pub const STREAM_IDLE: Duration = Duration::from_secs(30);
+/// Time in which the other side has to say what it wants. Then its stream ends.
+pub const OPEN_IDLE: Duration = Duration::from_secs(10);
+/// Time in which it has to take a piece that it asked for: enough for half a kilobyte a second. Then its stream ends.
+pub const STREAM_IDLE: Duration = Duration::from_secs(120);
 /// Time between two asks on a served stream. Then it ends.
 pub const ASK_IDLE: Duration = Duration::from_secs(120);
 /// Asks of one stream that wait to be read from the disk. The other side's asks are read no faster than that.
@@ -49,7 +51,7 @@ pub const REHASH_BYTES: u64 = 256 * 1024 * 1024;
 /// Bytes that stay free on a disk, or a hundredth of it if that is less. With less room a fetch waits.
 pub const ROOM_LEFT: u64 = 256 * 1024 * 1024;
 /// Time without news from a holder after which its stream is given up.
-pub const SOURCE_IDLE: Duration = Duration::from_secs(30);
+pub const SOURCE_IDLE: Duration = Duration::from_secs(120);
 /// How often the shown progress is brought up to date.
 pub const PROGRESS: Duration = Duration::from_millis(200);
 /// Numbers that are tried for a name that is taken: `name (9999).ext`. Then the file cannot be saved.

@@ -69,10 +69,10 @@ impl Files {
                 None => Err(BlobRefusal::Busy),
             };
             if let Err(reason) = served {
-                drop(timeout(limits::STREAM_IDLE, refuse(&mut writer, reason)).await);
+                drop(timeout(limits::OPEN_IDLE, refuse(&mut writer, reason)).await);
                 // What was sent is lost with the stream unless the other side has read it, and it ends the stream then.
                 let rest = async { while let Ok(Some(_)) = reader.frame().await {} };
-                drop(timeout(limits::STREAM_IDLE, rest).await);
+                drop(timeout(limits::OPEN_IDLE, rest).await);
             }
         });
     }
@@ -83,7 +83,7 @@ impl Files {
         reader: &mut BlobReader,
         writer: &mut BlobWriter,
     ) -> Result<(), BlobRefusal> {
-        let first = timeout(limits::STREAM_IDLE, reader.frame()).await;
+        let first = timeout(limits::OPEN_IDLE, reader.frame()).await;
         let Ok(Ok(Some(frame))) = first else { return Ok(()) };
         let open = frame.decode::<BlobOpen>().ok().filter(|_| frame.known() == Some(Kind::BlobOpen));
         let open = open.ok_or(BlobRefusal::Other)?;
@@ -149,6 +149,7 @@ impl Files {
             std::future::pending::<()>().await;
         };
         let mut meter = Meter::default();
+        let mut upto = 0;
         let answering = async {
             loop {
                 let answer = tokio::select! {
@@ -163,7 +164,7 @@ impl Files {
                         let piece = Piece { unit: ask.unit, offset: ask.offset, bytes: &bytes };
                         let sent = in_time(writer.send_piece(piece.header(), &bytes)).await;
                         let start = units.range(ask.unit).map_or(0, |(start, _)| start);
-                        let upto = start + ask.offset + u64::from(ask.len);
+                        upto = start + ask.offset + u64::from(ask.len);
                         if let Some(rate) = meter.count(bytes.len()) {
                             self.show(offer, |progress| (progress.done, progress.rate) = (upto, rate));
                         }
@@ -183,10 +184,12 @@ impl Files {
                 }
             }
         };
-        tokio::select! {
+        let end = tokio::select! {
             () = taking => End::Over,
             end = answering => end,
-        }
+        };
+        self.show(offer, |progress| progress.done = progress.done.max(upto));
+        end
     }
 }
 

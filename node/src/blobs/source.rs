@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
@@ -132,6 +133,18 @@ pub(super) struct Hashed {
 pub(super) struct Watched {
     pub(super) done: AtomicU64,
     pub(super) given_up: AtomicBool,
+    /// The program ends: nobody waits for anything any more.
+    pub(super) stopping: Arc<AtomicBool>,
+}
+
+impl Watched {
+    pub(super) fn new(stopping: &Arc<AtomicBool>) -> Self {
+        Self { stopping: stopping.clone(), ..Self::default() }
+    }
+
+    fn is_over(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed) || self.stopping.load(Ordering::Relaxed)
+    }
 }
 
 /// Looks at a file and hashes it. Blocks.
@@ -179,6 +192,9 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
+/// A unit and its chaining value.
+type Valued = (u32, [u8; 32]);
+
 /// Hashes all units, on several threads. `Interrupted`: nobody waits for it any more; `UnexpectedEof`: the file is shorter.
 fn hash_units(file: &File, units: &Units, watched: &Watched) -> io::Result<Vec<[u8; 32]>> {
     let next = AtomicU32::new(0);
@@ -203,7 +219,7 @@ fn hash_units(file: &File, units: &Units, watched: &Watched) -> io::Result<Vec<[
             }
         }
     };
-    let parts: Vec<io::Result<Vec<(u32, [u8; 32])>>> = std::thread::scope(|scope| {
+    let parts: Vec<io::Result<Vec<Valued>>> = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         let died = |_| Err(io::Error::other("a hashing thread died"));
         handles.into_iter().map(|handle| handle.join().unwrap_or_else(died)).collect()
@@ -228,7 +244,7 @@ fn hash_unit(
     let mut hasher = UnitHasher::new(units, unit).map_err(wrong)?;
     let mut at = 0;
     while at < len {
-        if watched.given_up.load(Ordering::Relaxed) {
+        if watched.is_over() {
             return Err(io::ErrorKind::Interrupted.into());
         }
         let most = usize::try_from(len - at).unwrap_or(usize::MAX).min(block.len());

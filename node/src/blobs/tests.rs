@@ -11,6 +11,7 @@ use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::ids::{ConversationId, DeviceId, EntryHash, UserId};
 use lanchat_proto::signed::SecretKey;
 use lanchat_proto::wire::Endpoint;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -128,7 +129,8 @@ impl Device {
             channel: Channel::Link,
             via: None,
         };
-        self.net.dial(DialId(1), target).unwrap();
+        static DIALS: AtomicU64 = AtomicU64::new(1);
+        self.net.dial(DialId(DIALS.fetch_add(1, Ordering::Relaxed)), target).unwrap();
         let (here, there) = (self.opened().await.link, other.opened().await.link);
         here.admit();
         there.admit();
@@ -166,7 +168,7 @@ fn serve(mut device: Device, place: Place, rule: Rule) -> mpsc::UnboundedReceive
     let (said, serving) = mpsc::unbounded_channel();
     let mut place = place;
     tokio::spawn(async move {
-        let _runs = &device.net;
+        let _runs = (&device.net, &place.dir);
         loop {
             tokio::select! {
                 event = device.events.recv() => match event {

@@ -157,7 +157,10 @@ impl<'a> Run<'a> {
 
     /// A new holder; nothing more is asked of those before.
     fn add(&mut self, fetch: &mut Fetch, order: FetchOrder, link: Link) {
-        self.holders.keys().for_each(|source| fetch.drain(*source));
+        for source in self.holders.keys().copied().collect::<Vec<_>>() {
+            fetch.drain(source);
+            self.drop_drained(fetch, source);
+        }
         while self.holders.len() >= limits::SOURCES
             && let Some((oldest, _)) = self.holders.pop_first()
         {
@@ -226,6 +229,11 @@ impl<'a> Run<'a> {
         if !self.listed && self.list(fetch).await.is_err() {
             self.lost(fetch, source, FetchEnd::NoRoom).await;
         }
+        self.drop_drained(fetch, source);
+    }
+
+    /// Drops a holder that has sent all that it was asked for, and is asked no more.
+    fn drop_drained(&mut self, fetch: &mut Fetch, source: SourceId) {
         if fetch.is_drained(source) {
             self.holders.remove(&source);
             fetch.source_gone(source);

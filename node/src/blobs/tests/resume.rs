@@ -5,7 +5,6 @@ use crate::blobs::source::{Watched, hash_file};
 use lanchat_proto::codec::{Blob, BoundedVec};
 use lanchat_proto::limits::MAX_PIECE;
 use lanchat_proto::wire::blob::{BlobAsk, BlobAskValues, BlobHave, BlobValues, Piece};
-use std::sync::atomic::AtomicU64;
 
 /// A holder that follows a script.
 #[derive(Clone)]
