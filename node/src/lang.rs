@@ -8,7 +8,7 @@ mod errors;
 mod table;
 
 pub use advice::advice_text;
-pub use errors::chinese_error;
+pub use errors::{chinese_error, chinese_transfer_error};
 pub use table::Msg;
 
 use std::str::FromStr;
@@ -124,6 +124,13 @@ mod tests {
     fn every_error_of_the_api_has_a_chinese_line() {
         for code in crate::api::error::CODES {
             assert!(chinese_error(code).is_some_and(|line| !line.is_ascii()), "{code}");
+        }
+    }
+
+    #[test]
+    fn every_failure_of_a_transfer_has_a_chinese_line() {
+        for code in crate::api::types::TRANSFER_CODES.iter().filter(|code| **code != "other") {
+            assert!(chinese_transfer_error(code).is_some_and(|line| !line.is_ascii()), "{code}");
         }
     }
 

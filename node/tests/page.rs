@@ -5,6 +5,7 @@
 
 use lanchat::api::assets::FILES;
 use lanchat::api::error::CODES;
+use lanchat::api::types::TRANSFER_CODES;
 use std::collections::{BTreeMap, BTreeSet};
 
 fn file(name: &str) -> &'static str {
@@ -65,6 +66,17 @@ fn every_error_of_the_api_has_a_line() {
     let english = words("english.js");
     for code in CODES {
         assert!(english.contains_key(format!("error_{code}").as_str()), "{code}");
+    }
+}
+
+#[test]
+fn every_state_and_failure_of_a_transfer_has_a_line() {
+    let english = words("english.js");
+    for (_, state) in lanchat_node_core::boot::TransferState::ALL {
+        assert!(english.contains_key(format!("transfer_{state}").as_str()), "{state}");
+    }
+    for code in TRANSFER_CODES.iter().filter(|code| **code != "other") {
+        assert!(english.contains_key(format!("reason_{code}").as_str()), "{code}");
     }
 }
 

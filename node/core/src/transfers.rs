@@ -10,7 +10,7 @@ use crate::limits::{MAX_FETCHES, MAX_TRANSFERS, TRANSFER_RETRY, TRANSFER_RETRY_M
 use crate::output::{Change, CommandError, Event, FetchOrder, Output, StoredEntry};
 use crate::state::NodeState;
 use crate::timers::Timer;
-use crate::view::TransferView;
+use crate::view::{NO_ROOM, TransferView};
 use lanchat_proto::codec;
 use lanchat_proto::entry::{Descriptor, EntryKind, FileBody};
 use lanchat_proto::ids::{DeviceId, MessageId, UserId};
@@ -310,7 +310,7 @@ impl NodeState {
                 self.timers.set(Timer::Transfer(offer), self.after(again));
             }
             FetchEnd::NoRoom => {
-                self.set_transfer(offer, S::Paused, "no room on the disk");
+                self.set_transfer(offer, S::Paused, NO_ROOM);
                 self.timers.set(Timer::Transfer(offer), self.after(TRANSFER_RETRY_MAX));
             }
             FetchEnd::Refused(BlobRefusal::Paused) => {

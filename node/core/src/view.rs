@@ -137,6 +137,9 @@ pub struct UserView {
     pub devices: Vec<DeviceView>,
 }
 
+/// The error of a transfer that is paused since there is no room for it here.
+pub const NO_ROOM: &str = "no room on the disk";
+
 /// A transfer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TransferView {

@@ -1,18 +1,19 @@
 //! The JSON of the API, and how it is made from what the node says. Shapes are those of `CONTRACT`, keys in snake_case.
 
+mod files;
+
+pub use files::{FileJson, OfferWait, TRANSFER_CODES, TransferJson};
+
 use crate::api::peer_id::peer_id;
-use crate::blobs::Progress;
 use crate::handle::NodeStatus;
 use crate::store::rows::{HistoryRow, StoreStats};
-use lanchat_node_core::boot::TransferState;
-use lanchat_node_core::view::{CoordinatorState, DeviceView, RelayState, Route, TransferView, UserView};
-use lanchat_proto::entry::{EntryKind, FileBody};
+use lanchat_node_core::view::{CoordinatorState, DeviceView, RelayState, Route, UserView};
+use lanchat_proto::entry::EntryKind;
 use lanchat_proto::ids::{LogId, UserId};
 use lanchat_proto::time::Wall;
 use lanchat_proto::wire::coordinator::Presence;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use time::OffsetDateTime;
 use time::macros::format_description;
 use utoipa::ToSchema;
@@ -346,111 +347,6 @@ impl MessageJson {
             number: row.number,
         }
     }
-}
-
-/// An offered file, as a message shows it.
-#[derive(Serialize, ToSchema)]
-pub struct FileJson {
-    /// Its name.
-    pub name: String,
-    /// Bytes.
-    pub size: u64,
-    /// BLAKE3 of the content in hex, as `b3sum` prints it.
-    pub blob: String,
-    /// The media type; empty when its author did not say.
-    pub media_type: String,
-    /// Its transfer, whose id is the message's; null when this device knows none.
-    pub transfer: Option<TransferJson>,
-}
-
-impl FileJson {
-    /// From what is offered; the transfer is added by whoever knows it.
-    #[must_use]
-    pub fn new(file: &FileBody) -> Self {
-        Self {
-            name: file.name.to_string(),
-            size: file.size,
-            blob: file.hash.to_string(),
-            media_type: file.media_type.to_string(),
-            transfer: None,
-        }
-    }
-}
-
-/// A transfer.
-#[derive(Clone, Serialize, ToSchema)]
-pub struct TransferJson {
-    /// The message that offers the file, hex.
-    pub id: String,
-    /// BLAKE3 of the content in hex, as `b3sum` prints it.
-    pub blob: String,
-    /// `in` or `out`.
-    pub direction: &'static str,
-    /// Its conversation, hex.
-    pub conversation: String,
-    /// The other user, hex.
-    pub peer: String,
-    /// The other user's login, empty when unknown.
-    pub peer_name: String,
-    /// The file's name.
-    pub name: String,
-    /// Bytes.
-    pub size: u64,
-    /// Bytes that are there; of a file that is sent: up to where it was sent.
-    pub done: u64,
-    /// Bytes a second now.
-    pub rate: u64,
-    /// `offered`, `waiting`, `running`, `paused`, `complete`, `failed`, `cancelled` or `rejected`.
-    pub state: &'static str,
-    /// What went wrong, in English; null for nothing.
-    pub error: Option<String>,
-    /// Where the file lies: the source of one that is sent, what came of one that is complete; null when not known.
-    pub path: Option<String>,
-    /// Streams in use.
-    pub sources: u32,
-}
-
-impl TransferJson {
-    /// From what the node knows.
-    #[must_use]
-    pub fn new(view: &TransferView, progress: Progress, path: Option<PathBuf>, peer_name: String) -> Self {
-        let stored = &view.stored;
-        let running = stored.state == TransferState::Running;
-        let complete = stored.state == TransferState::Complete;
-        Self {
-            id: stored.offer.to_string(),
-            blob: stored.file.hash.to_string(),
-            direction: if view.outgoing { "out" } else { "in" },
-            conversation: stored.conversation.to_string(),
-            peer: view.peer.to_string(),
-            peer_name,
-            name: stored.file.name.to_string(),
-            size: stored.file.size,
-            done: if complete { stored.file.size } else { progress.done.min(stored.file.size) },
-            rate: if running { progress.rate } else { 0 },
-            state: stored.state.name(),
-            error: (!stored.error.is_empty()).then(|| stored.error.clone()),
-            path: path.map(|path| path.display().to_string()),
-            sources: if running { progress.sources } else { 0 },
-        }
-    }
-
-    /// Whether nothing more happens to it by itself.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        TransferState::from_name(self.state).is_some_and(TransferState::is_over)
-    }
-}
-
-/// How long an offer waits.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OfferWait {
-    /// Until the offer is on this disk.
-    #[default]
-    Offered,
-    /// Until the receiver has the file, or never will.
-    Complete,
 }
 
 /// The other side of a direct conversation.

@@ -82,3 +82,17 @@ pub fn chinese_error(code: &str) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+/// What went wrong with a transfer, by its code; `None` for what only the English line tells.
+#[must_use]
+pub fn chinese_transfer_error(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "changed" => "文件在发送方已被更改",
+        "gone" => "文件在发送方已不存在",
+        "no_room" => "磁盘空间不足",
+        "not_offered" => "对方不再提供该文件",
+        "paused" => "对方已暂停",
+        "refused" => "对方不发送该文件",
+        _ => return None,
+    })
+}

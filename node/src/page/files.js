@@ -40,13 +40,13 @@ function element(tag, className, text) {
 
 function about({ size, transfer }) {
   if (!transfer) return sizeText(size);
-  const { state, done, rate, error, path, direction } = transfer;
+  const { state, done, rate, error, error_code: code, path, direction } = transfer;
   const moving = MOVING.includes(state);
   const parts = [
     moving ? say("file_part", { done: sizeText(done), size: sizeText(size) }) : sizeText(size),
     say(`transfer_${state}`),
     state === "running" && rate > 0 ? `${sizeText(rate)}/s` : "",
-    error ?? "",
+    code && code !== "other" ? say(`reason_${code}`) : error ?? "",
     state === "complete" && direction === "in" && path ? path : "",
   ];
   return parts.filter(Boolean).join(" · ");

@@ -39,6 +39,7 @@ async fn transfers_are_told_with_every_key() {
         "rate": 0,
         "state": "offered",
         "error": null,
+        "error_code": null,
         "path": null,
         "sources": 0,
     });

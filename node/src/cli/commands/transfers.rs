@@ -11,7 +11,7 @@ use crate::cli::args::{FileWaitArg, SendFileArgs};
 use crate::cli::client::{Client, escape};
 use crate::cli::commands::{field, items, transfer_state};
 use crate::cli::out::{Out, clean_line, size_text};
-use crate::lang::{Lang, Msg, chinese_error, fill};
+use crate::lang::{Lang, Msg, chinese_error, chinese_transfer_error, fill};
 use bars::Bars;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -149,9 +149,18 @@ fn all_complete(lang: Lang, transfers: &[Value]) -> Result<(), Failure> {
     }
 }
 
+/// What went wrong, in the person's language where it is known what.
+fn reason(lang: Lang, transfer: &Value) -> &str {
+    let english = field(transfer, "error");
+    match lang {
+        Lang::ZhCn => chinese_transfer_error(field(transfer, "error_code")).unwrap_or(english),
+        Lang::En => english,
+    }
+}
+
 fn not_done(lang: Lang, transfer: &Value) -> String {
     let (name, state) = (field(transfer, "name"), transfer_state(lang, field(transfer, "state")));
-    match field(transfer, "error") {
+    match reason(lang, transfer) {
         "" => lang.say(Msg::TransferNotDone, &[("name", name), ("state", &state)]),
         reason => {
             lang.say(Msg::TransferNotDoneBecause, &[("name", name), ("state", &state), ("reason", reason)])
@@ -203,7 +212,7 @@ pub(super) fn list(client: &Client, out: &Out) -> Result<(), Failure> {
     let row = |transfer: &Value| {
         let rate = number(transfer, "rate");
         let state = transfer_state(out.lang, field(transfer, "state"));
-        let state = match field(transfer, "error") {
+        let state = match reason(out.lang, transfer) {
             "" => state,
             reason => format!("{state} ({reason})"),
         };
@@ -261,6 +270,8 @@ mod tests {
         assert_eq!((failure.exit, failure.line.as_str()), (1, "b.txt: rejected"));
         let broken = transfer("c", "failed", "no room");
         let failure = all_complete(Lang::En, &[whole, refused, broken]).unwrap_err();
+        let full = json!({ "name": "d", "state": "failed", "error": "gone", "error_code": "gone" });
+        assert!(not_done(Lang::ZhCn, &full).contains("已不存在"));
         assert_eq!(failure.line, "2 of 3 files did not arrive: b.txt: rejected; c: failed (no room)");
     }
 

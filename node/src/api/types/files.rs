@@ -1,0 +1,160 @@
+//! The JSON of files and transfers.
+
+use crate::blobs::Progress;
+use lanchat_node_core::boot::TransferState;
+use lanchat_node_core::view::{NO_ROOM, TransferView};
+use lanchat_proto::entry::FileBody;
+use lanchat_proto::wire::blob::BlobRefusal;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use utoipa::ToSchema;
+
+/// Codes of what can go wrong with a transfer, for the languages' completeness.
+pub const TRANSFER_CODES: &[&str] =
+    &["changed", "gone", "no_room", "not_offered", "other", "paused", "refused"];
+
+/// The code of what went wrong; what is kept of it is the line for people.
+fn error_code(line: &str) -> Option<&'static str> {
+    let is = |refusal: BlobRefusal| line == refusal.to_string();
+    match line {
+        "" => None,
+        NO_ROOM => Some("no_room"),
+        _ if is(BlobRefusal::Paused) => Some("paused"),
+        _ if is(BlobRefusal::NotOffered) => Some("not_offered"),
+        _ if is(BlobRefusal::Gone) => Some("gone"),
+        _ if is(BlobRefusal::Changed) => Some("changed"),
+        _ if is(BlobRefusal::Other) => Some("refused"),
+        _ => Some("other"),
+    }
+}
+
+/// An offered file, as a message shows it.
+#[derive(Serialize, ToSchema)]
+pub struct FileJson {
+    /// Its name.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// BLAKE3 of the content in hex, as `b3sum` prints it.
+    pub blob: String,
+    /// The media type; empty when its author did not say.
+    pub media_type: String,
+    /// Its transfer, whose id is the message's; null when this device knows none.
+    pub transfer: Option<TransferJson>,
+}
+
+impl FileJson {
+    /// From what is offered; the transfer is added by whoever knows it.
+    #[must_use]
+    pub fn new(file: &FileBody) -> Self {
+        Self {
+            name: file.name.to_string(),
+            size: file.size,
+            blob: file.hash.to_string(),
+            media_type: file.media_type.to_string(),
+            transfer: None,
+        }
+    }
+}
+
+/// A transfer.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct TransferJson {
+    /// The message that offers the file, hex.
+    pub id: String,
+    /// BLAKE3 of the content in hex, as `b3sum` prints it.
+    pub blob: String,
+    /// `in` or `out`.
+    pub direction: &'static str,
+    /// Its conversation, hex.
+    pub conversation: String,
+    /// The other user, hex.
+    pub peer: String,
+    /// The other user's login, empty when unknown.
+    pub peer_name: String,
+    /// The file's name.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// Bytes that are there; of a file that is sent: up to where it was sent.
+    pub done: u64,
+    /// Bytes a second now.
+    pub rate: u64,
+    /// `offered`, `waiting`, `running`, `paused`, `complete`, `failed`, `cancelled` or `rejected`.
+    pub state: &'static str,
+    /// What went wrong, in English; null for nothing.
+    pub error: Option<String>,
+    /// The same for programs: `no_room`, `paused`, `not_offered`, `gone`, `changed`, `refused` or `other`; null for nothing.
+    pub error_code: Option<&'static str>,
+    /// Where the file lies: the source of one that is sent, what came of one that is complete; null when not known.
+    pub path: Option<String>,
+    /// Streams in use.
+    pub sources: u32,
+}
+
+impl TransferJson {
+    /// From what the node knows.
+    #[must_use]
+    pub fn new(view: &TransferView, progress: Progress, path: Option<PathBuf>, peer_name: String) -> Self {
+        let stored = &view.stored;
+        let running = stored.state == TransferState::Running;
+        let complete = stored.state == TransferState::Complete;
+        Self {
+            id: stored.offer.to_string(),
+            blob: stored.file.hash.to_string(),
+            direction: if view.outgoing { "out" } else { "in" },
+            conversation: stored.conversation.to_string(),
+            peer: view.peer.to_string(),
+            peer_name,
+            name: stored.file.name.to_string(),
+            size: stored.file.size,
+            done: if complete { stored.file.size } else { progress.done.min(stored.file.size) },
+            rate: if running { progress.rate } else { 0 },
+            state: stored.state.name(),
+            error: (!stored.error.is_empty()).then(|| stored.error.clone()),
+            error_code: error_code(&stored.error),
+            path: path.map(|path| path.display().to_string()),
+            sources: if running { progress.sources } else { 0 },
+        }
+    }
+
+    /// Whether nothing more happens to it by itself.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        TransferState::from_name(self.state).is_some_and(TransferState::is_over)
+    }
+}
+
+/// How long an offer waits.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferWait {
+    /// Until the offer is on this disk.
+    #[default]
+    Offered,
+    /// Until the receiver has the file, or never will.
+    Complete,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_a_failure_is_listed() {
+        let lines = [NO_ROOM.to_owned(), "whatever".to_owned()].into_iter().chain(
+            [
+                BlobRefusal::Paused,
+                BlobRefusal::NotOffered,
+                BlobRefusal::Gone,
+                BlobRefusal::Changed,
+                BlobRefusal::Other,
+            ]
+            .map(|refusal| refusal.to_string()),
+        );
+        let mut codes: Vec<&str> = lines.filter_map(|line| error_code(&line)).collect();
+        codes.sort_unstable();
+        assert_eq!(codes, TRANSFER_CODES);
+        assert_eq!(error_code(""), None);
+    }
+}
