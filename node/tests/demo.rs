@@ -1,7 +1,6 @@
 //! The demo as whoever tries it sees it: people who talk, a file that arrives, and nothing left behind.
 
 #![cfg(feature = "demo")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use lanchat::demo::Demo;
 
