@@ -19,6 +19,7 @@
 //! - [`lab`]: hosts in network namespaces, and everything that breaks between them
 //! - [`watch`]: a node's events; [`talk`]: a flow of messages and whether all arrived; [`api`]: the fast way to a node
 //! - [`browse`]: what a DNS-SD browser lists; [`search`]: whether a text is in a program's memory or files
+//! - [`files`]: files that are sent, and everything that happens to them on the way
 //! - [`chaos`]: kills at random points, and the books that have to balance afterwards
 //! - `restarts`: a coordinator that comes and goes under an office; `flood`: hundreds of connections of no use
 
@@ -28,6 +29,7 @@ pub mod browse;
 pub mod chaos;
 pub mod command;
 pub mod fail;
+pub mod files;
 #[cfg(target_os = "linux")]
 pub mod flood;
 pub mod lab;
