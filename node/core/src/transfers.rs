@@ -197,10 +197,12 @@ impl NodeState {
             return;
         };
         let row = transfer.stored.clone();
-        if row.conversation != record.conversation || row.state.is_over() || record.device == self.me.device {
+        use TransferState as S;
+        // One that failed may turn out to be withdrawn: the holder's refusal may come before the word that explains it.
+        let over = row.state.is_over() && row.state != S::Failed;
+        if row.conversation != record.conversation || over || record.device == self.me.device {
             return;
         }
-        use TransferState as S;
         let by_author = record.user == row.author;
         let outgoing = row.author == self.me.user;
         match record.word {
