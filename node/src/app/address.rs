@@ -29,7 +29,7 @@ const AUTO: &str = "auto";
 /// Where a coordinator is said to be, and what is known of it from there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoordinatorAddress {
-    /// `host:port`, one or more; none: to be found in the own network ([`find`]).
+    /// `host:port`, one or more; none: to be found in the own network by mDNS.
     pub addresses: Vec<String>,
     /// The key that it must have.
     pub device: Option<DeviceId>,
