@@ -175,10 +175,16 @@ impl Files {
         let (to_loop, from_files) = mpsc::channel(limits::TO_LOOP);
         let mut state = State::default();
         for (owner, part, _) in shelf.list()? {
-            if let (Owner::Offer(offer), Part::Saved) = (owner, part)
+            let Owner::Offer(offer) = owner else { continue };
+            if part == Part::Saved
                 && let Some(path) = shelf.kept::<KeptPath>(&owner, part)
             {
                 state.saved.insert(offer, path.path());
+            }
+            if part == Part::Have
+                && let Some(done) = partial::claimed_bytes(&shelf, &owner)
+            {
+                state.progress.insert(offer, Progress { done, ..Progress::default() });
             }
         }
         let inner = Inner {
@@ -269,7 +275,7 @@ impl Files {
         change(self.0.state().progress.entry(offer).or_default());
     }
 
-    /// How far a transfer is; `None` when nothing is under way, nor was since the start.
+    /// How far a transfer is; `None` when nothing of it is there and nothing was under way since the start.
     #[must_use]
     pub fn progress(&self, offer: &MessageId) -> Option<Progress> {
         self.0.state().progress.get(offer).copied()

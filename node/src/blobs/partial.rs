@@ -28,6 +28,14 @@ struct Have {
     units: Blob<MAX_HELD>,
 }
 
+/// Bytes of an offer's file that were claimed, whatever the file is.
+pub(super) fn claimed_bytes(shelf: &Shelf, owner: &Owner) -> Option<u64> {
+    let have = shelf.kept::<Have>(owner, Part::Have)?;
+    let units = Units::of(have.size).ok()?;
+    let claimed = UnitSet::from_bytes(units.count(), &have.units)?;
+    Some(claimed.iter().filter_map(|unit| units.range(unit).ok()).map(|(_, len)| len).sum())
+}
+
 /// A file that is being fetched.
 #[derive(Clone, Debug)]
 pub(super) struct Partial {

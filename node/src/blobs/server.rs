@@ -274,7 +274,10 @@ impl Reading {
             self.source.check().map_err(refusal)?;
         }
         bytes.resize(wanted, 0);
-        read_exact_at(&self.file, bytes, start + ask.offset).map_err(|_| BlobRefusal::Changed)?;
+        read_exact_at(&self.file, bytes, start + ask.offset).map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => BlobRefusal::Changed,
+            _ => BlobRefusal::Other,
+        })?;
         if end == Some(len) {
             self.source.check().map_err(refusal)?;
         }

@@ -34,7 +34,7 @@ struct Place {
     dir: TempDir,
     files: Files,
     said: mpsc::Receiver<FromFiles>,
-    _settings: watch::Sender<Settings>,
+    settings: watch::Sender<Settings>,
 }
 
 impl Place {
@@ -47,7 +47,7 @@ impl Place {
         let (sender, settings) = watch::channel(settings);
         let (files, said) =
             Files::open(&dir.path().join("blobs"), &dir.path().join("downloads"), settings).unwrap();
-        Self { dir, files, said, _settings: sender }
+        Self { dir, files, said, settings: sender }
     }
 
     /// The program ends and starts again.

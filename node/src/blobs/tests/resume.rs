@@ -134,6 +134,7 @@ async fn what_came_after_the_last_claim_is_found_again() {
     to.files.fetch(order(&row, &link), link.clone());
     assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Broken);
     to = to.restart().await;
+    assert!(to.files.progress(&row.offer).unwrap().done >= 8 << 20, "how far it was is known at once");
     // A unit that was good is damaged on the disk, and the claim is lost.
     to.files.0.shelf.remove(&Owner::Offer(row.offer), Part::Have);
     let partial = to.files.0.shelf.path(&Owner::Offer(row.offer), Part::Partial);

@@ -176,3 +176,24 @@ async fn a_wish_is_kept_and_one_that_cannot_be_is_refused() {
     place.files.wish(offer(1), None).unwrap();
     assert_eq!(place.files.target(&offer(1)), place.dir.path().join("saved"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_and_what_leaves_keeps_to_the_limits_of_the_settings() {
+    for limits_receiver in [true, false] {
+        let (from, sender, mut to, _receiver, link) = scene().await;
+        let limited = if limits_receiver { &to } else { &from };
+        limited.settings.send_modify(|settings| {
+            settings.rate_limit_down = 4 << 20;
+            settings.rate_limit_up = 4 << 20;
+        });
+        let path = from.write("a", &content(3 << 20));
+        let prepared = from.files.offer(&path, |_| {}).await.unwrap();
+        let row = row(offer(1), prepared.file);
+        drop(serve(sender, from, Arc::new(Mutex::new(Ok(row.clone())))));
+        let begin = std::time::Instant::now();
+        to.files.fetch(order(&row, &link), link.clone());
+        assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Complete);
+        // Three quarters of a second, less what may pass at once.
+        assert!(begin.elapsed() > Duration::from_millis(600), "{:?}", begin.elapsed());
+    }
+}
