@@ -1,11 +1,15 @@
 //! Files that are large: memory, what the coordinator carries, and talk beside them.
 //!
-//! Sizes for long runs: `LANCHAT_SPARSE_GIB=100`, `LANCHAT_SPARSE_PART_MIB=1024`, `LANCHAT_DIRECT_MB=200`.
+//! Sizes for long runs: `LANCHAT_SPARSE_GIB=100`, `LANCHAT_SPARSE_PART_MIB=1024`, `LANCHAT_RELAYED_MB=20`,
+//! `LANCHAT_DIRECT_MB=200`; with `LANCHAT_PLAIN_COPY=105` the direct one may take 105 % of the time of a plain TCP copy.
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 use lanchat_tests::files::{Desk, SmallDisk, done, hash_of};
-use lanchat_tests::lab::Lab;
+use lanchat_tests::lab::{Host, Lab};
 use lanchat_tests::{Office, within};
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -54,6 +58,24 @@ fn memory_does_not_grow_with_the_file() {
     drop(disks);
 }
 
+/// How long so many bytes take over one TCP connection.
+fn plain_copy(from: &Host, to: &Host, len: u64) -> Duration {
+    let listener = to.inside(|| TcpListener::bind((to.address(), 0))).unwrap();
+    let address = listener.local_addr().unwrap();
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let (mut stream, _) = listener.accept().unwrap();
+            std::io::copy(&mut stream, &mut std::io::sink()).unwrap()
+        });
+        let mut stream = from.inside(|| TcpStream::connect(address)).unwrap();
+        std::io::copy(&mut std::io::repeat(0).take(len), &mut stream).unwrap();
+        drop(stream);
+        assert_eq!(reading.join().unwrap(), len);
+    });
+    begin.elapsed()
+}
+
 #[test]
 fn a_large_file_goes_directly_and_people_talk_beside_it() {
     let lab = Lab::new();
@@ -63,14 +85,15 @@ fn a_large_file_goes_directly_and_people_talk_beside_it() {
     let [alice, bob] = office.people_at([("alice", &hosts[0]), ("bob", &hosts[1])]);
     within(10 * SECOND, "they see each other", || alice.sees(&bob) && bob.sees(&alice));
     let desk = Desk::new();
-    let len = size("LANCHAT_DIRECT_MB", 100) * 1_000_000;
+    let len = size("LANCHAT_DIRECT_MB", 60) * 1_000_000;
     let offer = alice.offer(&bob, &desk.file("large", len));
     let (before, begin) = (lab.traffic(&office).total(), Instant::now());
     bob.accept(&offer, &desk.inbox());
     bob.has_part(&offer, MIB, 20 * SECOND);
     let (there, back) = (alice.talk_to(&bob, 10), bob.talk_to(&alice, 10));
     within(120 * SECOND, "it is complete", || bob.file_state(&offer) == "complete");
-    println!("{:.1} MB/s", len as f64 / 1e6 / begin.elapsed().as_secs_f64());
+    let took = begin.elapsed().as_secs_f64();
+    println!("{:.1} MB/s", len as f64 / 1e6 / took);
     let (there, back) = (there.end(), back.end());
     within(5 * SECOND, "everything that was said is there", || {
         bob.has_all(&alice, &there).is_ok() && alice.has_all(&bob, &back).is_ok()
@@ -78,6 +101,12 @@ fn a_large_file_goes_directly_and_people_talk_beside_it() {
     let crossed = lab.traffic(&office).total() - before;
     assert!(crossed < 100_000, "{crossed} bytes crossed the coordinator's interface");
     assert_eq!(hash_of(&desk.inbox().join("large")), offer.blob);
+    let percent = size("LANCHAT_PLAIN_COPY", 0);
+    if percent > 0 {
+        let plain = plain_copy(&hosts[0], &hosts[1], len).as_secs_f64();
+        println!("{took:.2} s; a plain copy takes {plain:.2} s");
+        assert!(took <= plain * percent as f64 / 100.0);
+    }
 }
 
 #[test]
@@ -91,7 +120,7 @@ fn the_coordinator_carries_a_file_at_its_budget_where_there_is_no_other_way() {
         alice.route(&bob) == "relay" && bob.route(&alice) == "relay"
     });
     let desk = Desk::new();
-    let len = 20_000_000;
+    let len = size("LANCHAT_RELAYED_MB", 8) * 1_000_000;
     let offer = alice.offer(&bob, &desk.file("relayed", len));
     let begin = Instant::now();
     bob.accept(&offer, &desk.inbox());

@@ -72,7 +72,7 @@ fn a_route_may_move_to_the_coordinator_and_back_in_the_middle() {
     let lab = Lab::new();
     let (office, [alice, bob]) = two(&lab);
     let desk = Desk::new();
-    let len = 40_000_000;
+    let len = 24_000_000;
     let offer = alice.offer(&bob, &desk.file("moved", len));
     let before = lab.traffic(&alice).sent;
     bob.accept(&offer, &desk.inbox());
