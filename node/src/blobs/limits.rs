@@ -39,10 +39,13 @@ pub const ASKS_OUT: usize = 1024;
 pub const JOBS: usize = 4096;
 /// Times that an offer's holder sends something else than the file, after which the fetch has failed.
 pub const FAULTS: u32 = 5;
-/// Bytes verified after which a fetch syncs and writes down what it has.
-pub const SYNC_BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes verified after which a fetch syncs the disk: so little that whatever else is synced meanwhile (messages) does
+/// not wait long behind it.
+pub const SYNC_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes verified after which it also writes down what it has.
+pub const CLAIM_BYTES: u64 = 256 * 1024 * 1024;
 /// Time after which it does so with less.
-pub const SYNC_AFTER: Duration = Duration::from_secs(2);
+pub const CLAIM_AFTER: Duration = Duration::from_secs(2);
 /// Units around the last one written down that are hashed again when a fetch goes on: so many that were claimed, and so
 /// many that may be there.
 pub const REHASH_UNITS: u32 = 64;

@@ -131,9 +131,14 @@ impl Partial {
         self.shelf.keep_values(&self.owner, list.values())
     }
 
+    /// Syncs the disk. Blocks.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
     /// Syncs the disk, then claims these units, whose bytes were written before. Blocks.
     pub(super) fn claim(&self, done: &UnitSet) -> io::Result<()> {
-        self.file.sync_data()?;
+        self.sync()?;
         let units = Blob::new(done.to_bytes().to_vec()).map_err(io::Error::other)?;
         let have = Have { hash: self.hash, size: self.size, units };
         self.shelf.keep(&self.owner, Part::Have, &have)

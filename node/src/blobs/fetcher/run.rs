@@ -45,6 +45,9 @@ pub(super) struct Run<'a> {
     /// Bytes verified that are not claimed, and since when.
     unclaimed: u64,
     claimed: Instant,
+    /// Bytes verified since the last sync.
+    unsynced: u64,
+    /// A sync, or a claim, that is under way.
     claiming: Option<JoinHandle<io::Result<()>>>,
     shown: u64,
     /// The disk failed: nothing more is asked.
@@ -81,6 +84,7 @@ impl<'a> Run<'a> {
             listed: false,
             unclaimed: 0,
             claimed: Instant::now(),
+            unsynced: 0,
             claiming: None,
             shown: 0,
             failed: false,
@@ -110,9 +114,7 @@ impl<'a> Run<'a> {
         {
             self.took(&mut fetch, wrote).await;
         }
-        if let Some(claiming) = self.claiming.take() {
-            drop(claiming.await);
-        }
+        self.synced().await;
         let whole = fetch.is_complete() && !self.failed;
         let (files, order, partial) = (self.files.clone(), self.order.clone(), self.partial.clone());
         if !whole && self.unclaimed > 0 {
@@ -274,20 +276,17 @@ impl<'a> Run<'a> {
             drop(holder.to.try_send(ToHolder::Spent(wrote.payload)));
         }
         if let Some(error) = wrote.failed {
-            tracing::info!(%error, "What was fetched cannot be written");
-            if !std::mem::replace(&mut self.failed, true) {
-                self.holders.clear();
-                self.files.ended(self.order.offer, self.order.link, failure(&error)).await;
-            }
-            return;
+            return self.fail(&error).await;
         }
         match wrote.hashed {
             None => {}
             Some(Ok(())) => {
                 let len = fetch.units().range(wrote.unit).map_or(0, |(_, len)| len);
                 self.unclaimed += len.max(1);
+                self.unsynced += len;
                 // It was good: there is no error to tell.
                 drop(fetch.hashed(wrote.unit, Ok(())));
+                self.keep_up(fetch).await;
             }
             Some(outcome) => {
                 if let Err(error) = fetch.hashed(wrote.unit, outcome) {
@@ -333,18 +332,46 @@ impl<'a> Run<'a> {
         for source in idle {
             self.lost(fetch, source, FetchEnd::Broken).await;
         }
-        if self.claiming.as_ref().is_some_and(JoinHandle::is_finished)
-            && let Some(claiming) = self.claiming.take()
+        self.keep_up(fetch).await;
+    }
+
+    /// The disk does not take what comes: nothing more is asked for.
+    async fn fail(&mut self, error: &io::Error) {
+        tracing::info!(%error, "What was fetched cannot be written");
+        if !std::mem::replace(&mut self.failed, true) {
+            self.holders.clear();
+            self.files.ended(self.order.offer, self.order.link, failure(error)).await;
+        }
+    }
+
+    /// Waits for the sync that is under way.
+    async fn synced(&mut self) {
+        if let Some(claiming) = self.claiming.take()
             && let Ok(Err(error)) = claiming.await
         {
-            tracing::warn!(%error, "How far a fetch is could not be written down");
-        }
-        let due = self.unclaimed >= limits::SYNC_BYTES || self.claimed.elapsed() >= limits::SYNC_AFTER;
-        if self.claiming.is_none() && self.unclaimed > 0 && due {
-            let (partial, done) = (self.partial.clone(), fetch.done().clone());
+            // After a sync that failed a later one may not know of it: nothing is claimed any more.
             self.unclaimed = 0;
-            self.claimed = Instant::now();
+            self.fail(&error).await;
+        }
+    }
+
+    /// Brings what was verified to the disk, one step at a time, beside everything else.
+    async fn keep_up(&mut self, fetch: &Fetch) {
+        if self.claiming.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.synced().await;
+        }
+        if self.claiming.is_some() || self.failed {
+            return;
+        }
+        let partial = self.partial.clone();
+        let due = self.unclaimed >= limits::CLAIM_BYTES || self.claimed.elapsed() >= limits::CLAIM_AFTER;
+        if self.unclaimed > 0 && due {
+            let done = fetch.done().clone();
+            (self.unclaimed, self.unsynced, self.claimed) = (0, 0, Instant::now());
             self.claiming = Some(tokio::task::spawn_blocking(move || partial.claim(&done)));
+        } else if self.unsynced >= limits::SYNC_BYTES {
+            self.unsynced = 0;
+            self.claiming = Some(tokio::task::spawn_blocking(move || partial.sync()));
         }
     }
 
