@@ -278,13 +278,14 @@ impl NodeState {
         self.timers.set(Timer::Left(*device), self.after(GOODBYE_HOLDS));
         let links: Vec<LinkId> = self.links.of_device(device).map(|(id, _)| id).collect();
         links.into_iter().for_each(|link| self.close(link, false));
-        self.reach.announced.remove(device);
+        self.announced_one_left(device);
         self.forget_way(device);
         user.iter().for_each(|user| self.show_presence(user));
     }
 
     /// The coordinator never said that a device which said goodbye is off: it came back before that was noticed.
     pub(crate) fn goodbye_is_old(&mut self, device: &DeviceId) {
+        self.announced_in_spite(device);
         let left = self.peers.devices.get_mut(device).and_then(|row| row.left.take());
         if let Some(online) = left.filter(|_| self.session.is_on()) {
             self.device_online(online);

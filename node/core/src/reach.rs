@@ -68,6 +68,8 @@ pub(crate) struct Reach {
     queued: BTreeSet<DeviceId>,
     /// Devices that announce themselves on the own network.
     pub(crate) announced: BTreeMap<DeviceId, Vec<Endpoint>>,
+    /// Those of them that said goodbye, until their announcement ends or `GOODBYE_HOLDS` is over.
+    left: BTreeMap<DeviceId, Vec<Endpoint>>,
     /// Introductions asked for.
     introductions: BTreeMap<u64, DeviceId>,
     probes: probes::Probes,
@@ -166,6 +168,7 @@ impl NodeState {
         }
         endpoints.retain(Endpoint::is_usable);
         endpoints.truncate(MAX_ENDPOINTS);
+        self.reach.left.remove(&device);
         let news = self.reach.announced.get(&device) != Some(&endpoints);
         self.reach.announced.insert(device, endpoints);
         if news {
@@ -174,8 +177,23 @@ impl NodeState {
         }
     }
 
+    /// A device said goodbye: what was announced of it does not count for now.
+    pub(crate) fn announced_one_left(&mut self, device: &DeviceId) {
+        if let Some(endpoints) = self.reach.announced.remove(device) {
+            self.reach.left.insert(*device, endpoints);
+        }
+    }
+
+    /// A device that said goodbye is announced all the same: it is back, and nobody says so twice.
+    pub(crate) fn announced_in_spite(&mut self, device: &DeviceId) {
+        if let Some(endpoints) = self.reach.left.remove(device) {
+            self.announced(*device, endpoints);
+        }
+    }
+
     /// A device is no longer announced: it left, or its network did.
     pub(crate) fn not_announced(&mut self, device: &DeviceId) {
+        self.reach.left.remove(device);
         if self.reach.announced.remove(device).is_some() && !self.wants(device) {
             self.forget_way(device);
         }

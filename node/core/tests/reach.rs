@@ -245,6 +245,24 @@ fn who_says_goodbye_and_is_back_before_the_coordinator_noticed_is_found_again() 
 }
 
 #[test]
+fn who_says_goodbye_and_is_still_announced_is_found_again() {
+    let (mut stage, alice, bob) = office();
+    stage.start_in_office(alice);
+    stage.start(bob);
+    stage.wall(bob, alice);
+    let (device, endpoints) = (stage.pcs[bob].device(), vec![stage.pcs[bob].address]);
+    stage.input(alice, Input::Announced { device, endpoints });
+    stage.seconds(5);
+    assert!(both(&stage, alice, bob, Route::Direct));
+    stage.stop(bob);
+    stage.seconds(5);
+    assert_eq!(stage.route(alice, bob), Route::None);
+    stage.start(bob);
+    stage.seconds(30);
+    assert!(both(&stage, alice, bob, Route::Direct));
+}
+
+#[test]
 fn a_circuit_is_never_dialled_where_a_direct_way_works() {
     let (mut stage, alice, bob) = office();
     open(&mut stage, [alice, bob]);
