@@ -22,6 +22,8 @@ pub const QUIET: Micros = 20 * SECOND;
 /// Time within which a circuit stands in for a direct link that fell silent, between machines that hold places at the
 /// relay: the silence is noticed after eight seconds, and for dead after fifteen.
 pub const STAND_IN: Micros = 18 * SECOND;
+/// Time for which an old goodbye may hold others back from a machine that is on again.
+pub const GOODBYE: Micros = 22 * SECOND;
 /// Time within which a direct way is found after the network changed: one more dial may have to fail first.
 pub const AFTER_CHANGE: Micros = 15 * SECOND;
 /// Dials of one device by one way, and introductions for each other machine, that a machine may begin within a minute:
@@ -50,6 +52,8 @@ type Condition = [u64; 5];
 #[derive(Clone, Debug, Default)]
 struct Pair {
     condition: Condition,
+    /// Since when that is so.
+    begun: Micros,
     /// From the first to the second, and back.
     direct: [Since; 2],
     /// The same, where both are signed in indeed, or the one heard the other's announcement.
@@ -188,7 +192,7 @@ impl World {
         let now = self.now;
         let condition = self.condition(a, b);
         if pair.condition != condition {
-            *pair = Pair { condition, ..Pair::default() };
+            *pair = Pair { condition, begun: now, ..Pair::default() };
         }
         let both = self.works(a) && self.works(b);
         let leads = |from: At, to: At| self.holder(from, &self.net.home(to)) == Some(to);
@@ -198,7 +202,8 @@ impl World {
         }
         let signed_in = self.is_signed_in(a) && self.is_signed_in(b);
         for (since, (from, to)) in pair.sure.iter_mut().zip([(a, b), (b, a)]) {
-            let told = signed_in || self.heard_of(from, to);
+            let settled = now.saturating_sub(pair.begun) > GOODBYE;
+            let told = settled && (signed_in || self.heard_of(from, to));
             since.look(both && direct(from, to) && told && self.net.lame == 0, now);
         }
         let carried = self.office.relay_terms.is_some() && self.is_in_office(a) && self.is_in_office(b);
