@@ -4,11 +4,12 @@
 //! the right content on both sides' word, or fails by name where its source is not the same any more; the directory for
 //! what arrives never holds anything but whole files.
 
-use super::{Desk, Offer, SmallDisk, hash_of, is_over, text};
+use super::{Desk, Offer, SmallDisk, done, hash_of, is_over, text};
 use crate::fail::fail;
 use crate::lab::Lab;
 use crate::office::{Node, Office};
 use crate::wait::within;
+use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -131,7 +132,7 @@ impl Scene {
         let look = self.desk.look();
         self.bob.accept(&offer, &self.desk.inbox());
         let part = self.dice.below(size * 3 / 4);
-        self.bob.has_part(&offer, part, END);
+        self.reaches(&offer, &format!("bob has {part} bytes"), |bob| done(bob) >= part || is_over(bob));
         self.interrupt(trouble, &path, &offer);
         let ended = self.end(trouble, &offer);
         let mut seen = look.end();
@@ -198,8 +199,7 @@ impl Scene {
 
     /// Waits for the end of a transfer at the receiver; for the sender's word where it is there.
     fn end(&self, trouble: Trouble, offer: &Offer) -> String {
-        let over = || Some(self.bob.transfer(offer)).filter(is_over);
-        let transfer = within(END, "the transfer is over", over);
+        let transfer = self.reaches(offer, "the transfer is over", is_over);
         let (state, error) = (text(&transfer, "state"), text(&transfer, "error"));
         match state.as_str() {
             "complete" => {
@@ -207,13 +207,33 @@ impl Scene {
             }
             "failed" if trouble == Trouble::SourceChanged && error.contains("changed") => {}
             "failed" if trouble == Trouble::SourceGone && error.contains("gone") => {}
-            _ => fail(format_args!(
-                "{trouble:?}: {state}, {error}\nlog of alice: {}\nlog of bob: {}",
-                self.alice.logged(),
-                self.bob.logged()
-            )),
+            _ => self.fails(&format!("{trouble:?}: {state}, {error}")),
         }
         state
+    }
+
+    /// Waits until the receiver shows a transfer so; then it is returned.
+    fn reaches(&self, offer: &Offer, what: &str, meant: impl Fn(&Value) -> bool) -> Value {
+        let begin = Instant::now();
+        loop {
+            let transfer = self.bob.transfer(offer);
+            if meant(&transfer) {
+                return transfer;
+            }
+            if begin.elapsed() > END {
+                self.fails(&format!("not within {} s: {what}, but {transfer}", END.as_secs()));
+            }
+            std::thread::sleep(Duration::from_millis(40));
+        }
+    }
+
+    /// Ends the run with all that is known.
+    fn fails(&self, why: &str) -> ! {
+        let shown = |node: &Node| {
+            let all: Vec<String> = node.transfers().iter().map(ToString::to_string).collect();
+            format!("{} shows\n{}\nand its log is {}", node.name, all.join("\n"), node.logged())
+        };
+        fail(format_args!("{why}\n{}\n{}", shown(&self.alice), shown(&self.bob)))
     }
 }
 
