@@ -153,6 +153,11 @@ impl Scene {
             assert_eq!(hash_of(&saved), offer.blob, "{name}, {trouble:?}");
             assert_eq!(self.bob.leftovers(&offer), [""; 0], "{name}, {trouble:?}");
             drop(std::fs::remove_file(saved));
+        } else {
+            // What is good of it is kept, until its sender says that there will be no more.
+            self.alice.act("cancel", &offer).ok();
+            self.reaches(&offer, "it is withdrawn", |bob| text(bob, "state") == "cancelled");
+            within(END, "what came is gone", || self.bob.leftovers(&offer).is_empty());
         }
         drop(std::fs::remove_file(path));
         ended
