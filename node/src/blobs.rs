@@ -69,6 +69,13 @@ pub enum FromFiles {
         /// Whether it is.
         now: bool,
     },
+    /// An offered file cannot be sent any more.
+    SourceLost {
+        /// The offer.
+        offer: MessageId,
+        /// What whoever asked for it is told.
+        reason: BlobRefusal,
+    },
     /// May the other end of this link have that?
     MayFetch {
         /// The link.

@@ -110,7 +110,10 @@ fn a_source_that_is_not_the_same_any_more_fails_by_name() {
     };
     let fails = |offer: &Offer, why: &str| {
         within(20 * SECOND, "it fails", || bob.file_state(offer) == "failed");
-        assert!(bob.file_error(offer).contains(why), "{}", bob.file_error(offer));
+        within(5 * SECOND, "its sender knows", || alice.file_state(offer) == "failed");
+        for node in [&alice, &bob] {
+            assert!(node.file_error(offer).contains(why), "{}", node.file_error(offer));
+        }
         assert_eq!(desk.arrived(), [""; 0]);
     };
 
@@ -127,6 +130,7 @@ fn a_source_that_is_not_the_same_any_more_fails_by_name() {
     std::fs::rename(&aside, &path).unwrap();
     bob.cli(&["accept", &offer.id, "--to", &desk.inbox().display().to_string()]).ok();
     whole(&bob, &desk, &offer, "gone", 20 * SECOND);
+    within(5 * SECOND, "its sender knows", || alice.file_state(&offer) == "complete");
     assert_eq!(desk.arrived(), ["gone"]);
 }
 

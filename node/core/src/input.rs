@@ -112,6 +112,13 @@ pub enum Input {
         /// Whether it is.
         now: bool,
     },
+    /// An offered file cannot be sent: what lies there is not what was offered, or nothing does.
+    SourceLost {
+        /// The offer.
+        offer: MessageId,
+        /// What whoever asked for it is told.
+        reason: BlobRefusal,
+    },
     /// A fetch ended.
     FetchEnded {
         /// The offer.

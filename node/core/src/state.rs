@@ -159,6 +159,7 @@ impl NodeState {
             Input::StoreFailed { id, ends, reason } => self.store_failed(id, &ends, reason),
             Input::Loaded { id, entries } => self.loaded(id, entries),
             Input::Serving { offer, now } => self.serving(offer, now),
+            Input::SourceLost { offer, reason } => self.source_lost(offer, reason),
             Input::FetchEnded { offer, link, end } => self.fetch_ended(offer, link, end),
             Input::Command { request, command } => {
                 if let Some(result) = self.command(request, command) {

@@ -164,7 +164,10 @@ impl NodeState {
                 self.set_transfer(offer, S::Waiting, "");
                 self.transfer_due(offer);
             }
-            TransferAct::Cancel if !row.state.is_over() && (outgoing || !mine) => {
+            // One that failed may be fetched again until it is withdrawn.
+            TransferAct::Cancel
+                if (!row.state.is_over() && (outgoing || !mine)) || (outgoing && row.state == S::Failed) =>
+            {
                 self.stop_file(offer, true);
                 self.set_transfer(offer, S::Cancelled, "");
                 let word = if outgoing { FileWord::Withdrawn } else { FileWord::Cancelled };
@@ -335,12 +338,22 @@ impl NodeState {
         let own = transfer.stored.device == self.me.device;
         use TransferState as S;
         let to = match (now, transfer.stored.state) {
-            (true, S::Offered | S::Waiting) => S::Running,
+            // One whose source was lost may have it again.
+            (true, S::Offered | S::Waiting | S::Failed) => S::Running,
             (false, S::Running) => S::Waiting,
             _ => return,
         };
         if own {
             self.set_transfer(offer, to, "");
+        }
+    }
+
+    /// What is offered from here cannot be sent: the user is told, as whoever asked for it is.
+    pub(crate) fn source_lost(&mut self, offer: MessageId, reason: BlobRefusal) {
+        let Some(transfer) = self.transfers.all.get(&offer) else { return };
+        let own = transfer.stored.device == self.me.device;
+        if own && !transfer.stored.state.is_over() {
+            self.set_transfer(offer, TransferState::Failed, &reason.to_string());
         }
     }
 

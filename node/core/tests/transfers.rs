@@ -222,3 +222,21 @@ fn a_changed_rule_counts_for_what_is_offered_from_then_on() {
         |offer: &MessageId| stage.pcs[bob].core.as_ref().unwrap().transfer(offer).unwrap().stored.state;
     assert_eq!((shown(&large), shown(&small)), (TransferState::Offered, TransferState::Running));
 }
+
+#[test]
+fn a_lost_source_is_told_at_its_sender_too_and_the_offer_can_be_withdrawn_or_go_on() {
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    stage.input(alice, Input::SourceLost { offer, reason: BlobRefusal::Gone });
+    assert_eq!(state(&stage, alice), TransferState::Failed);
+    assert_eq!(transfer(&stage, alice).stored.error, BlobRefusal::Gone.to_string());
+    stage.input(alice, Input::Serving { offer, now: true });
+    assert_eq!(state(&stage, alice), TransferState::Running, "the file is there again");
+    stage.input(alice, Input::SourceLost { offer, reason: BlobRefusal::Changed });
+    assert!(acts(&mut stage, alice, offer, TransferAct::Cancel));
+    assert_eq!(
+        (state(&stage, alice), state(&stage, bob)),
+        (TransferState::Cancelled, TransferState::Cancelled)
+    );
+}

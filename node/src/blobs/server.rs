@@ -91,7 +91,10 @@ impl Files {
         let files = self.clone();
         let (hash, size) = (row.file.hash, row.file.size);
         let reading = tokio::task::spawn_blocking(move || files.open_source(hash, size)).await;
-        let reading = reading.unwrap_or(Err(BlobRefusal::Other))?;
+        let reading = match reading.unwrap_or(Err(BlobRefusal::Other)) {
+            Ok(reading) => reading,
+            Err(reason) => return Err(self.refused(row.offer, reason).await),
+        };
         let have = BlobHave { size, units: Blob::default() };
         let have = Frame::new(Kind::BlobHave, &have).map_err(|_| BlobRefusal::Other)?;
         if writer.send(&have).await.is_err() || writer.flush().await.is_err() {
@@ -103,9 +106,18 @@ impl Files {
         match end {
             // The core knows why.
             End::Stopped => self.may_fetch(link, open).await.map(drop),
-            End::Refused(reason) => Err(reason),
+            End::Refused(reason) => Err(self.refused(row.offer, reason).await),
             End::Over => Ok(()),
         }
+    }
+
+    /// A reason that is one for the user here too is told to the core.
+    async fn refused(&self, offer: MessageId, reason: BlobRefusal) -> BlobRefusal {
+        if matches!(reason, BlobRefusal::Gone | BlobRefusal::Changed) {
+            // A loop that has ended need not know.
+            drop(self.0.to_loop.send(FromFiles::SourceLost { offer, reason }).await);
+        }
+        reason
     }
 
     async fn may_fetch(&self, link: NetLink, open: BlobOpen) -> Result<StoredTransfer, BlobRefusal> {

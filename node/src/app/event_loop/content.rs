@@ -37,6 +37,7 @@ impl MembershipLoop<'_> {
         let input = match said {
             FromFiles::FetchEnded { offer, link, end } => Input::FetchEnded { offer, link, end },
             FromFiles::Serving { offer, now } => Input::Serving { offer, now },
+            FromFiles::SourceLost { offer, reason } => Input::SourceLost { offer, reason },
             FromFiles::GoesOn { offer } => return self.core.fetch_goes_on(&offer),
             // Whoever asked may have gone.
             FromFiles::MayFetch { link, open, answer } => {
