@@ -247,6 +247,7 @@ fn is_plain(name: &str) -> bool {
 #[cfg(target_os = "linux")]
 #[test]
 fn names_lead_nowhere_else_and_nothing_is_replaced() {
+    use std::os::unix::ffi::OsStrExt;
     let office = Office::open();
     let [alice, bob] = two(&office);
     let desk = Desk::new();
@@ -275,6 +276,12 @@ fn names_lead_nowhere_else_and_nothing_is_replaced() {
     let path = desks[0].file("...", 1);
     let refused = alice.cli(&["send-file", "bob", &path.display().to_string()]).fails_with(1);
     assert!(refused.stderr.contains("name"), "{}", refused.stderr);
+
+    let path = desks[0].dir().join(std::ffi::OsStr::from_bytes(b"not unicode \xff.txt"));
+    std::fs::write(&path, "x").unwrap();
+    let refused = alice.command(&["send-file", "bob"]).arg(path).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!((refused.status.code(), said.lines().count()), (Some(1), 1), "{said}");
 
     let before = desk.arrived();
     let mut sending = alice.command(&["send-file", "bob", "--wait", "complete", "--timeout", "60"]);

@@ -52,8 +52,18 @@ fn checked(lang: Lang, path: &Path) -> Result<PathBuf, Failure> {
             let (reason, english) = (error.to_string(), "{path} cannot be read: {reason}");
             Err(path_error(lang, "file_unreadable", path, &reason, english))
         }
-        Ok(_) => std::path::absolute(path).map_err(|error| Failure::failed(error.to_string())),
+        Ok(_) => absolute(lang, path),
     }
+}
+
+/// A path as the API takes it: absolute, in Unicode.
+fn absolute(lang: Lang, path: &Path) -> Result<PathBuf, Failure> {
+    let path = std::path::absolute(path).map_err(|error| Failure::failed(error.to_string()))?;
+    if path.to_str().is_none() {
+        let (reason, english) = ("its path is not in Unicode", "{path} cannot be read: {reason}");
+        return Err(path_error(lang, "file_unreadable", &path, reason, english));
+    }
+    Ok(path)
 }
 
 /// What `send-file` tells of a transfer.
@@ -245,7 +255,7 @@ fn done(out: &Out, transfer: &Value) -> Result<(), Failure> {
 
 /// `accept`.
 pub(super) fn accept(client: &Client, out: &Out, id: &str, to: Option<PathBuf>) -> Result<(), Failure> {
-    let to = to.map(std::path::absolute).transpose().map_err(|error| Failure::failed(error.to_string()))?;
+    let to = to.map(|to| absolute(out.lang, &to)).transpose()?;
     let path = format!("transfers/{}/accept", escape(id));
     done(out, &client.post(&path, &json!({ "to_dir": to }))?)
 }
