@@ -211,6 +211,12 @@ impl NodeState {
         }
         let frame = Digests { list: BoundedVec::first(list), last: true };
         self.post(id, Frame::new(Kind::Digests, &frame));
+        // Where they have compared already, what was told since went to another link, or was not theirs to hear.
+        if self.links.get(id).is_some_and(|link| link.sync.compared) && !self.is_barred_link(id) {
+            for conversation in self.conversations_with(&peer).into_keys() {
+                self.send_states(id, &conversation, &peer);
+            }
+        }
     }
 
     /// A device may have more than before: everything is compared again.
@@ -220,11 +226,6 @@ impl NodeState {
             link.sync.cursors.clear();
         }
         self.begin_sync(id);
-        // While it was barred it was not told what was received of it, and what it told went unheard.
-        let Some(peer) = self.user_of_link(id).filter(|_| !self.is_barred(device)) else { return };
-        for conversation in self.conversations_with(&peer).into_keys() {
-            self.send_states(id, &conversation, &peer);
-        }
     }
 
     pub(crate) fn digests_came(&mut self, id: LinkId, digests: &Digests) {

@@ -96,8 +96,9 @@ fn a_direct_way_that_falls_silent_is_replaced_within_fifteen_seconds_and_comes_b
 
 #[test]
 fn what_is_said_while_the_messages_change_links_and_back_arrives() {
-    for moment in 0..12 {
+    for (moment, turned) in (0..12).flat_map(|moment| [(moment, false), (moment, true)]) {
         let (mut stage, alice, bob) = office();
+        let (alice, bob) = if turned { (bob, alice) } else { (alice, bob) };
         open(&mut stage, [alice, bob]);
         stage.seconds(5);
         stage.cut(alice, bob);
@@ -109,6 +110,8 @@ fn what_is_said_while_the_messages_change_links_and_back_arrives() {
         stage.says(alice, bob, "which way?");
         stage.seconds(30);
         assert_eq!(stage.texts(bob, alice, bob), ["which way?"], "said after {moment} ms");
+        let told = |event: &Event| matches!(event, Event::Receipt { .. });
+        assert!(stage.pcs[alice].events.iter().any(told), "said after {moment} ms, and no receipt");
         assert!(both(&stage, alice, bob, Route::Direct));
         assert_eq!(stage.open_links(alice, bob), 1);
     }
