@@ -103,8 +103,7 @@ fn two_holders_of_different_parts_make_the_whole_and_nothing_is_asked_twice() {
     scene.source(A, &[0b0_1011]);
     scene.source(B, &[0b1_0110]);
     let mut asked = BTreeMap::new();
-    loop {
-        let Some((id, ask)) = scene.fetch.poll_ask(scene.now) else { break };
+    while let Some((id, ask)) = scene.fetch.poll_ask(scene.now) {
         match ask {
             Ask::Values(_) => {
                 let values = BoundedVec::new(scene.list.values().to_vec()).unwrap();
