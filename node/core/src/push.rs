@@ -296,6 +296,10 @@ impl NodeState {
         if waits {
             self.timers.set_once(Timer::Unstick(id), self.after(UNSTICK));
         }
+        // The other end has other entries of this device: only this device can mend that.
+        if forked && number >= span.to && span.log.device == self.me.device {
+            self.look_for_fork(id, &span.log);
+        }
     }
 
     /// What was not taken for a while is offered again: the other end's disk may have recovered unnoticed.

@@ -152,14 +152,15 @@ impl World {
     /// The user of a machine logs in again after a kick, if the coordinator runs.
     pub fn log_in(&mut self, at: At) {
         let Some(pc) = self.pc(at).filter(|pc| pc.standing == Standing::Kicked) else { return };
-        let device = pc.device();
+        let (device, expelled) = (pc.device(), pc.expelled);
         let Ok(frame) = office::login(&pc.person.name) else { return };
         if self.office.core.is_none() {
             return;
         }
         self.trace.say(self.now, || format!("{at} logs in again"));
         let number = ENROLMENTS + (1 << 40) + self.draw_number();
-        self.office.enrolling.insert(number, at);
+        // A kick after this moment waits behind the login, and strikes the certificate that it brings.
+        self.office.enrolling.insert(number, (at, expelled));
         let link = LinkId(number);
         let run = self.office.run;
         self.tell_office(run, Input::Opened { link, device, remote: self.net.home(at), dial: None });
@@ -218,13 +219,12 @@ impl World {
         let run = self.office.run;
         match output {
             Output::Send { link, frame } => {
-                if let Some(at) = self.office.enrolling.get(&link.0).copied() {
+                if let Some((at, expelled)) = self.office.enrolling.get(&link.0).copied() {
                     if frame.known() == Some(Kind::Enrolled)
                         && let Ok(enrolled) = frame.decode::<Enrolled>()
                     {
                         self.office.enrolling.remove(&link.0);
                         let certificate = Box::new(enrolled.certificate);
-                        let expelled = self.pc(at).map_or(0, |pc| pc.expelled);
                         self.push(self.now + MS, Event::Enrolled { at, certificate, expelled });
                     }
                 } else if let Some(side) = self.office_side(link.0) {

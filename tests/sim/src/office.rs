@@ -37,7 +37,7 @@ pub struct Office {
     /// The write under way.
     pub writing: Option<(u64, Vec<Change>)>,
     /// Devices that enrol, by link.
-    pub enrolling: BTreeMap<u64, At>,
+    pub enrolling: BTreeMap<u64, (At, u32)>,
     /// The moment for which a timer is set.
     pub timer: Option<u64>,
     /// Whether it carries circuits, from its next start on.
