@@ -3,8 +3,10 @@
 //! Keeps true: over any second no more passes than the limit and a tenth of a second's worth of it.
 
 use super::limits::PROGRESS;
+use lanchat_net::debt::{Debt, worth};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::time::sleep_until;
 
 /// Measures a rate.
 #[derive(Debug)]
@@ -39,13 +41,12 @@ impl Meter {
 /// Lets so many bytes a second pass, for all transfers together.
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// When what has passed is paid for.
-    paid: Mutex<Instant>,
+    debt: Mutex<Debt>,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { paid: Mutex::new(Instant::now()) }
+        Self { debt: Mutex::new(Debt::new(tokio::time::Instant::now())) }
     }
 }
 
@@ -58,15 +59,10 @@ impl Gate {
         if rate == 0 {
             return;
         }
-        let nanos = u128::from(bytes as u64).saturating_mul(1_000_000_000) / u128::from(rate);
-        let cost = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         let until = {
-            let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let from = now.checked_sub(BURST).map_or(*paid, |early| early.max(*paid));
-            *paid = from.checked_add(cost).unwrap_or(from);
-            *paid
+            let mut debt = self.debt.lock().unwrap_or_else(PoisonError::into_inner);
+            debt.take(worth(bytes as u64, rate), BURST, tokio::time::Instant::now())
         };
-        tokio::time::sleep_until(until.into()).await;
+        sleep_until(until).await;
     }
 }

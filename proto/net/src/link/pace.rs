@@ -3,6 +3,7 @@
 //! Keeps true: over any time, at most one second's worth of frames and of bytes beyond the rates is read; nothing is ever cut
 //! for being fast. Pure: goes in, what was read and when; goes out, when to read on.
 
+use crate::debt::{Debt, worth};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -21,30 +22,27 @@ pub(crate) struct Rates {
 /// What one link has used up.
 pub(crate) struct Pace {
     rates: Rates,
-    frames: Instant,
-    bytes: Instant,
+    frames: Debt,
+    bytes: Debt,
 }
 
 impl Pace {
     /// Nothing was read so far.
     pub(crate) fn new(rates: Rates, now: Instant) -> Self {
-        Self { rates, frames: now, bytes: now }
+        Self { rates, frames: Debt::new(now), bytes: Debt::new(now) }
     }
 
     /// A frame of this many bytes was read. The next may be read at the time returned.
     pub(crate) fn read(&mut self, bytes: usize, now: Instant) -> Instant {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.frames = self.frames.max(now) + worth(1, self.rates.frames);
-        self.bytes = self.bytes.max(now) + worth(bytes, self.rates.bytes);
-        let paid = self.frames.max(self.bytes);
-        paid.checked_sub(BURST).map_or(now, |at| at.max(now))
+        let frames = self.frames.take(cost(1, self.rates.frames), BURST, now);
+        frames.max(self.bytes.take(cost(bytes, self.rates.bytes), BURST, now))
     }
 }
 
-/// Time in which so many come at this rate; bounded, so that no sum of them overflows.
-fn worth(units: u64, rate: u64) -> Duration {
-    let nanos = u128::from(units) * 1_000_000_000 / u128::from(rate.max(1));
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).min(Duration::from_secs(60))
+/// What one frame costs: bounded, so that no rate holds a link up for longer.
+fn cost(units: u64, rate: u64) -> Duration {
+    worth(units, rate).min(Duration::from_secs(60))
 }
 
 #[cfg(test)]

@@ -4,39 +4,32 @@
 //! circuits of a user take turns, since each waits for what it has itself read; nothing is refused, only later.
 //! Goes in: bytes read. Goes out: when whoever read them may read again, and sums.
 
+use crate::debt::{Debt, worth};
 use crate::limits::{MAX_USERS, MIN_RATE, PACE_BURST, RelayLimits};
 use crate::lock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// A user, as the owner names them.
 pub(crate) type User = [u8; 16];
 
-/// A rate that is kept by telling everybody who took something when to come again.
+/// A rate, and what was taken of it.
 struct Bucket {
     /// Bytes a second.
     rate: u64,
-    /// When all that was taken will have been paid for.
-    paid: Instant,
+    debt: Debt,
 }
 
 impl Bucket {
     fn new(rate: u64) -> Self {
-        Self { rate: rate.max(MIN_RATE), paid: Instant::now() }
-    }
-
-    fn cost(&self, bytes: u64) -> Duration {
-        // At most a few seconds' worth at a time, so that neither product nor sum can overflow.
-        Duration::from_nanos(bytes.min(u64::from(u32::MAX)).saturating_mul(1_000_000_000) / self.rate)
+        Self { rate: rate.max(MIN_RATE), debt: Debt::new(Instant::now()) }
     }
 
     /// Takes bytes; `None` when more may be taken at once.
     fn take(&mut self, bytes: u64, now: Instant) -> Option<Instant> {
-        self.paid = self.paid.max(now) + self.cost(bytes);
-        let again = self.paid.checked_sub(self.cost(PACE_BURST))?;
+        let again = self.debt.take(worth(bytes, self.rate), worth(PACE_BURST, self.rate), now);
         (again > now).then_some(again)
     }
 }
@@ -108,6 +101,7 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
     use tokio::time::sleep_until;
 
     fn budgets(per_user: u64, total: u64) -> Arc<Budgets> {
