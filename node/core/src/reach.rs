@@ -91,6 +91,11 @@ impl Reach {
 }
 
 impl NodeState {
+    /// Devices in the peer table, and those that only announce themselves.
+    fn devices_anywhere(&self) -> BTreeSet<DeviceId> {
+        self.peers.devices.keys().chain(self.reach.announced.keys()).copied().collect()
+    }
+
     /// Whether this node keeps a link to a device, when it can.
     fn wants(&self, device: &DeviceId) -> bool {
         if *device == self.me.device || self.stopping || self.is_revoked(device) {
@@ -252,9 +257,7 @@ impl NodeState {
 
     /// Waits end now: the network changed, or the coordinator is gone and known devices are tried without it.
     pub(crate) fn redial_all(&mut self) {
-        let known = self.peers.devices.keys().chain(self.reach.announced.keys());
-        let devices: BTreeSet<DeviceId> = known.copied().collect();
-        for device in devices {
+        for device in self.devices_anywhere() {
             if !self.has_direct(&device) && self.wants(&device) {
                 if let Some(pursuit) = self.reach.pursuits.get_mut(&device) {
                     pursuit.failures = 0;
@@ -268,9 +271,9 @@ impl NodeState {
     /// What is known and was tried to reach the devices of others, for whoever asks why somebody is not reached.
     #[must_use]
     pub fn ways(&self) -> Vec<ReachView> {
-        let known = self.peers.devices.keys().chain(self.reach.announced.keys());
-        let devices: BTreeSet<DeviceId> = known.copied().filter(|device| *device != self.me.device).collect();
-        devices.iter().map(|device| self.ways_to(device)).collect()
+        let devices = self.devices_anywhere();
+        let others = devices.iter().filter(|device| **device != self.me.device);
+        others.map(|device| self.ways_to(device)).collect()
     }
 
     fn ways_to(&self, device: &DeviceId) -> ReachView {

@@ -387,7 +387,7 @@ impl NodeState {
         if transfer.held { Err(BlobRefusal::Paused) } else { Ok(row.clone()) }
     }
 
-    /// All transfers, oldest offer first.
+    /// All transfers, in no order that means anything.
     #[must_use]
     pub fn transfers(&self) -> Vec<TransferView> {
         let known = self.transfers.all.values().filter(|transfer| transfer.known);

@@ -15,7 +15,6 @@ use crate::view::{RelayState, Route};
 use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::ids::DeviceId;
 use lanchat_proto::wire::reach::{Introduce, Introduced, Introduction, Knock, RelayTerms, Way};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 impl NodeState {
@@ -28,9 +27,7 @@ impl NodeState {
         }
         self.session.terms = Some(terms);
         self.out.push_back(Output::Reserve { relay, endpoint });
-        let known = self.peers.devices.keys().chain(self.reach.announced.keys());
-        let devices: BTreeSet<DeviceId> = known.copied().collect();
-        for device in devices {
+        for device in self.devices_anywhere() {
             let tried = self.reach.pursuits.get(&device).is_some_and(|pursuit| pursuit.failures > 0);
             if tried && !self.has_any(&device) && self.wants(&device) {
                 let wait = self.rng.between(Duration::ZERO, CIRCUIT_JITTER);
