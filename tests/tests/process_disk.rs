@@ -1,41 +1,12 @@
 //! Disks that are damaged, read-only or full, and databases of another time: one clear line, and nothing lost.
-#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+use lanchat_tests::files::SmallDisk;
 use lanchat_tests::office::{Node, PASSWORD};
 use lanchat_tests::{Office, within};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// A file system of its own, in memory; gone with this value.
-struct SmallDisk(PathBuf);
-
-fn mount(args: &[&str]) {
-    let done = Command::new("mount").args(args).status().unwrap();
-    assert!(done.success(), "mount {args:?} failed: this story needs root, as in CI (sudo tests/run)");
-}
-
-impl SmallDisk {
-    fn new(at: &Path, size: &str) -> Self {
-        std::fs::create_dir_all(at).unwrap();
-        mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "lanchat-story", &at.display().to_string()]);
-        Self(at.to_owned())
-    }
-
-    fn remount(&self, option: &str) {
-        mount(&["-o", &format!("remount,{option}"), &self.0.display().to_string()]);
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily, for a program that was killed may still be going.
-        let path = self.0.display().to_string();
-        drop(Command::new("umount").args(["--lazy", &path]).status());
-    }
-}
 
 fn database(node: &Node) -> PathBuf {
     node.dir().join("lanchat.db")

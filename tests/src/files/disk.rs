@@ -47,6 +47,15 @@ impl SmallDisk {
         }
     }
 
+    /// Changes how it is mounted (`ro`, `size=64m`).
+    ///
+    /// # Panics
+    /// When that does not work.
+    #[track_caller]
+    pub fn remount(&self, option: &str) {
+        mount(&["-o", &format!("remount,{option}"), &self.0.display().to_string()]);
+    }
+
     /// Ends [`SmallDisk::fill`].
     pub fn clear(&self) {
         drop(std::fs::remove_file(self.ballast()));
