@@ -2,7 +2,8 @@
 //!
 //! Keeps true: what was asked for and is not yet written is bounded by the credit of each source, so memory is bounded
 //! whatever the size; a unit counts only when its bytes gave its value; a unit is asked of one source at a time, in
-//! order, so that it is hashed as it comes; a source that breaks the rules is dropped and its units are asked of others.
+//! order, so that it is hashed as it comes, and another source goes on with it where one left off; a source that breaks
+//! the rules is dropped and what it began is asked of others from the beginning.
 //! Goes in: holders, what they have and send, what was written and verified. Goes out: what to ask. The shell moves the
 //! bytes. The rules: `docs/protocol.md#transfer`.
 
@@ -84,6 +85,17 @@ struct Source {
     draining: bool,
 }
 
+/// A unit on its way.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    /// Who is at it; `None` when whoever was is gone.
+    by: Option<SourceId>,
+    /// Bytes of it that came, from its beginning.
+    came: u64,
+    /// Whether they came from several sources, so that none of them is known to have sent what is wrong.
+    shared: bool,
+}
+
 /// A fetch.
 #[derive(Clone, Debug)]
 pub struct Fetch {
@@ -92,8 +104,8 @@ pub struct Fetch {
     list: Option<UnitList>,
     values: Vec<[u8; 32]>,
     done: UnitSet,
-    /// Units that a source is at.
-    taken: BTreeMap<u32, SourceId>,
+    /// Units that were begun and are not verified.
+    begun: BTreeMap<u32, Begun>,
     /// No unit below is free.
     first_free: u32,
     sources: BTreeMap<SourceId, Source>,
@@ -116,7 +128,7 @@ impl Fetch {
             list: None,
             values: Vec::new(),
             done,
-            taken: BTreeMap::new(),
+            begun: BTreeMap::new(),
             first_free: 0,
             sources: BTreeMap::new(),
         };
@@ -182,22 +194,33 @@ impl Fetch {
         self.sources.insert(id, source);
     }
 
-    /// A stream to a holder is gone; what it was at is asked of others.
+    /// A stream to a holder is gone; others go on with what it was at.
     pub fn source_gone(&mut self, id: SourceId) {
         self.sources.remove(&id);
-        self.release(id);
+        let freed = &mut self.first_free;
+        self.begun.retain(|unit, begun| {
+            if begun.by == Some(id) {
+                begun.by = None;
+                if begun.came == 0 {
+                    *freed = (*freed).min(*unit);
+                    return false;
+                }
+            }
+            true
+        });
     }
 
-    fn release(&mut self, id: SourceId) {
-        let mut freed = self.first_free;
-        self.taken.retain(|unit, source| {
-            let keep = *source != id;
-            if !keep {
-                freed = freed.min(*unit);
+    /// A source broke the rules: it is gone, and the units that it was in the middle of are fetched anew.
+    pub fn source_broke(&mut self, id: SourceId) {
+        let units = self.units;
+        for (unit, begun) in &mut self.begun {
+            // What came whole is judged by its value.
+            let whole = units.range(*unit).is_ok_and(|(_, len)| begun.came == len);
+            if begun.by == Some(id) && !whole {
+                begun.came = 0;
             }
-            keep
-        });
-        self.first_free = freed;
+        }
+        self.source_gone(id);
     }
 
     /// Nothing more is asked of a source; it may be closed once [`Self::is_drained`].
@@ -288,10 +311,19 @@ impl Fetch {
         Some(Ask::Values(BlobAskValues { first, count }))
     }
 
-    /// The next unit for a source: one that it has, that is not there, and that nobody is at.
+    /// The next unit for a source, and from where: one that it has and that nobody is at, those that were begun first.
     fn take_unit(&mut self, id: SourceId) -> Option<(u32, u64)> {
         let has = self.sources.get(&id)?.has.as_ref()?;
-        let free = |unit: &u32| !self.done.has(*unit) && !self.taken.contains_key(unit);
+        let units = self.units;
+        let left = |unit: u32, begun: &Begun| units.range(unit).is_ok_and(|(_, len)| begun.came < len);
+        let mut begun = self.begun.iter_mut();
+        if let Some((unit, begun)) =
+            begun.find(|(unit, begun)| begun.by.is_none() && has.has(**unit) && left(**unit, begun))
+        {
+            (begun.by, begun.shared) = (Some(id), true);
+            return Some((*unit, begun.came));
+        }
+        let free = |unit: &u32| !self.done.has(*unit) && !self.begun.contains_key(unit);
         let mut from = self.first_free;
         while from < self.units.count() && !free(&from) {
             from += 1;
@@ -299,7 +331,7 @@ impl Fetch {
         let unit = (from..self.units.count()).find(|unit| free(unit) && has.has(*unit));
         self.first_free = from;
         let unit = unit?;
-        self.taken.insert(unit, id);
+        self.begun.insert(unit, Begun { by: Some(id), came: 0, shared: false });
         Some((unit, 0))
     }
 
@@ -322,6 +354,9 @@ impl Fetch {
         }
         source.credit.came(u64::from(ask.len), now.since(at), now);
         let (start, unit_len) = self.units.range(unit)?;
+        if let Some(begun) = self.begun.get_mut(&unit) {
+            begun.came = offset + u64::from(ask.len);
+        }
         let last = offset + u64::from(ask.len) == unit_len;
         Ok(Placed { unit, at: start + offset, first: offset == 0, last })
     }
@@ -333,17 +368,20 @@ impl Fetch {
         }
     }
 
-    /// A unit's bytes were all hashed, with this outcome of [`UnitList::verify`].
+    /// A unit's bytes were all hashed, with this outcome of [`UnitList::verify`]. A unit that is not good is fetched
+    /// anew, whole.
     ///
     /// # Errors
-    /// The outcome: the source that sent the unit is to be dropped.
+    /// The outcome, when the unit came from one source: that source is to be dropped.
     pub fn hashed(&mut self, unit: u32, outcome: Result<(), BlobError>) -> Result<(), SourceError> {
-        self.taken.remove(&unit);
+        let shared = self.begun.remove(&unit).is_some_and(|begun| begun.shared);
         match outcome {
             Ok(()) => self.done.add(unit),
             Err(error) => {
                 self.first_free = self.first_free.min(unit);
-                return Err(error.into());
+                if !shared {
+                    return Err(error.into());
+                }
             }
         }
         Ok(())

@@ -93,7 +93,7 @@ impl Writer {
         if !placed.last {
             return Ok(None);
         }
-        // A unit whose beginning came from a source that was dropped meanwhile has no hasher.
+        // A unit whose beginning did not come here is not known to be good.
         let hasher = self.hashers.remove(&placed.unit);
         let verdict =
             hasher.map_or(Err(BlobError::Damaged(placed.unit)), |hasher| list.verify(placed.unit, &hasher));

@@ -194,23 +194,64 @@ fn lies_about_size_units_and_values_end_the_source() {
 }
 
 #[test]
-fn a_source_that_drains_gives_what_it_was_asked_and_no_more() {
-    let mut scene = Scene::new(3 * UNIT);
+fn another_goes_on_where_a_source_was_drained_or_cut_off_and_nothing_is_sent_twice() {
+    for drained in [true, false] {
+        let mut scene = Scene::new(3 * UNIT);
+        scene.source(A, &[]);
+        scene.turn();
+        let mut asks = Vec::new();
+        while let Some((id, Ask::Piece(ask))) = scene.fetch.poll_ask(scene.now) {
+            asks.push((id, ask));
+        }
+        if drained {
+            scene.fetch.drain(A);
+        } else {
+            asks.truncate(2);
+        }
+        let mut sent: u64 = asks.iter().map(|(_, ask)| u64::from(ask.len)).sum();
+        assert!(0 < sent && sent < MIN_UNIT, "{sent}");
+        scene.source(B, &[]);
+        for (id, ask) in asks {
+            assert!(!scene.fetch.is_drained(A));
+            scene.deliver(id, ask).unwrap();
+        }
+        assert_eq!(scene.fetch.is_drained(A), drained);
+        scene.fetch.source_gone(A);
+        while let Some((id, Ask::Piece(ask))) = scene.fetch.poll_ask(scene.now) {
+            sent += u64::from(ask.len);
+            scene.deliver(id, ask).unwrap();
+        }
+        assert!(scene.fetch.is_complete());
+        assert_eq!(scene.got, scene.bytes);
+        assert_eq!(sent, 3 * MIN_UNIT);
+    }
+}
+
+#[test]
+fn a_unit_that_two_sent_and_that_is_not_good_is_held_against_neither_and_comes_whole_from_one() {
+    let mut scene = Scene::new(2 * UNIT);
     scene.source(A, &[]);
-    scene.turn();
-    let mut asks = Vec::new();
-    while let Some((id, Ask::Piece(ask))) = scene.fetch.poll_ask(scene.now) {
-        asks.push((id, ask));
-    }
-    scene.fetch.drain(A);
-    assert!(!scene.fetch.is_drained(A));
-    scene.source(B, &[]);
-    for (id, ask) in asks {
-        scene.deliver(id, ask).unwrap();
-    }
-    assert!(scene.fetch.is_drained(A));
+    assert!(scene.turn(), "the list");
+    let (id, Ask::Piece(ask)) = scene.fetch.poll_ask(scene.now).unwrap() else { panic!() };
+    scene.bytes[7] ^= 1;
+    scene.deliver(id, ask).unwrap();
+    scene.bytes[7] ^= 1;
     scene.fetch.source_gone(A);
+    scene.source(B, &[]);
     while scene.turn() {}
     assert!(scene.fetch.is_complete());
     assert_eq!(scene.got, scene.bytes);
+}
+
+#[test]
+fn what_a_source_began_that_broke_the_rules_is_not_gone_on_with() {
+    let mut scene = Scene::new(2 * UNIT);
+    scene.source(A, &[]);
+    assert!(scene.turn(), "the list");
+    let (id, Ask::Piece(ask)) = scene.fetch.poll_ask(scene.now).unwrap() else { panic!() };
+    scene.deliver(id, ask).unwrap();
+    scene.fetch.source_broke(A);
+    scene.source(B, &[]);
+    let (id, Ask::Piece(again)) = scene.fetch.poll_ask(scene.now).unwrap() else { panic!() };
+    assert_eq!((id, again.unit, again.offset), (B, ask.unit, 0));
 }

@@ -140,7 +140,7 @@ impl<'a> Run<'a> {
         let mut tick = tokio::time::interval(limits::PROGRESS);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            self.ask(fetch);
+            self.ask(fetch).await;
             if self.holders.is_empty() || (fetch.is_complete() && self.writing == 0) {
                 return false;
             }
@@ -181,7 +181,7 @@ impl<'a> Run<'a> {
         self.order = order;
     }
 
-    fn ask(&mut self, fetch: &mut Fetch) {
+    async fn ask(&mut self, fetch: &mut Fetch) {
         if self.failed {
             return;
         }
@@ -194,8 +194,8 @@ impl<'a> Run<'a> {
             let sent =
                 frame.ok().zip(to).is_some_and(|(frame, to)| to.try_send(ToHolder::Ask(frame)).is_ok());
             if !sent {
-                // Its task has ended, which is told, or it does not read.
-                fetch.drain(source);
+                // Its task has ended or does not read: what was not asked never comes.
+                self.lost(fetch, source, FetchEnd::Broken).await;
             }
         }
     }
@@ -206,7 +206,10 @@ impl<'a> Run<'a> {
             FromHolder::Frame(source, frame) => (source, frame),
         };
         let Some(holder) = self.holders.get_mut(&source) else { return };
-        holder.heard = Instant::now();
+        if frame.known().is_some() {
+            // A frame that nobody knows brings the file no further.
+            holder.heard = Instant::now();
+        }
         let taken = match frame.known() {
             Some(Kind::BlobRefused) => {
                 let end = frame
@@ -310,6 +313,7 @@ impl<'a> Run<'a> {
         if often {
             self.files.0.state().faults.remove(&self.order.offer);
         }
+        fetch.source_broke(source);
         self.lost(fetch, source, end).await;
     }
 

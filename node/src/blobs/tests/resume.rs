@@ -189,6 +189,6 @@ async fn another_route_takes_over_and_the_first_is_drained() {
     to.files.fetch(order(&row, &two), two.clone());
     assert_eq!(to.end(LinkId(two.id().0)).await, FetchEnd::Complete);
     assert!(to.saved()["file.bin"] == content(LEN));
-    let sent = script.sent.load(Ordering::Relaxed);
-    assert!(sent <= LEN as u64 + (1 << 20), "{sent}");
+    // What was asked of the first still comes, and the second goes on there.
+    assert_eq!(script.sent.load(Ordering::Relaxed), LEN as u64);
 }
