@@ -273,6 +273,8 @@ kinds! {
     BlobAsk = 0x0306,
     /// A piece, parsed by hand: `wire::blob::Piece`.
     BlobPiece = 0x0307,
+    /// On the control stream: what was paused may be asked for again: `BlobReady`.
+    BlobReady = 0x0308,
 }
 
 #[cfg(test)]

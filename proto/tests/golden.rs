@@ -378,6 +378,7 @@ fn blob_frame(kind: Kind) -> Option<Vec<Line>> {
         Kind::BlobAskValues => frame(kind, &blob::BlobAskValues { first: 0, count: 3 }),
         Kind::BlobValues => frame(kind, &blob::BlobValues { first: 1, values: list(&[[0xc5; 32]]) }),
         Kind::BlobAsk => frame(kind, &blob::BlobAsk { unit: 2, offset: 131_072, len: 1000 }),
+        Kind::BlobReady => frame(kind, &blob::BlobReady { offer: MessageId([0x0e; 16]) }),
         Kind::BlobPiece => {
             let piece = blob::Piece { unit: 2, offset: 131_072, bytes: b"content" };
             let whole = piece.frame().to_bytes();

@@ -268,6 +268,7 @@ impl NodeState {
             Kind::Renewed => self.renewed_came(id, &frame.decode().ok()?)?,
             Kind::DialMe => self.dial_me_came(id, &frame.decode().ok()?),
             Kind::DialledYou => self.dialled_you_came(id, &frame.decode().ok()?),
+            Kind::BlobReady => self.ready_came(id, &frame.decode().ok()?),
             _ => return None,
         }
         Some(())

@@ -13,9 +13,10 @@ use crate::timers::Timer;
 use crate::view::{NO_ROOM, TransferView};
 use lanchat_proto::codec;
 use lanchat_proto::entry::{Descriptor, EntryKind, FileBody};
+use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::ids::{DeviceId, MessageId, UserId};
 use lanchat_proto::state::{FileRecord, FileWord};
-use lanchat_proto::wire::blob::{BlobOpen, BlobRefusal};
+use lanchat_proto::wire::blob::{BlobOpen, BlobReady, BlobRefusal};
 use std::collections::BTreeMap;
 
 /// A transfer and what is under way for it.
@@ -159,14 +160,17 @@ impl NodeState {
                 self.stop_file(offer, false);
                 self.set_transfer(offer, S::Paused, "");
             }
-            TransferAct::Resume if row.state == S::Paused => {
+            // One that failed may be fetched again until it is withdrawn.
+            TransferAct::Resume if row.state == S::Paused || (!mine && row.state == S::Failed) => {
                 self.hold(offer, false);
                 self.set_transfer(offer, S::Waiting, "");
                 self.transfer_due(offer);
+                if outgoing {
+                    self.say_ready(&row);
+                }
             }
-            // One that failed may be fetched again until it is withdrawn.
             TransferAct::Cancel
-                if (!row.state.is_over() && (outgoing || !mine)) || (outgoing && row.state == S::Failed) =>
+                if (outgoing || !mine) && (!row.state.is_over() || row.state == S::Failed) =>
             {
                 self.stop_file(offer, true);
                 self.set_transfer(offer, S::Cancelled, "");
@@ -176,6 +180,25 @@ impl NodeState {
             _ => return impossible,
         }
         Ok(())
+    }
+
+    /// Whoever was refused because of a pause need not wait for its next try.
+    fn say_ready(&mut self, row: &StoredTransfer) {
+        let ready = BlobReady { offer: row.offer };
+        for (_, link) in self.audience(&row.conversation) {
+            self.post(link, Frame::new(Kind::BlobReady, &ready));
+        }
+    }
+
+    /// Who offers a file says that it may be asked for again. A pause of the own user stays.
+    pub(crate) fn ready_came(&mut self, id: LinkId, ready: &BlobReady) {
+        let from = self.links.get(id).map(|link| link.device);
+        let Some(transfer) = self.transfers.all.get_mut(&ready.offer) else { return };
+        if from == Some(transfer.stored.device) && transfer.fetching.is_none() {
+            transfer.failures = 0;
+            self.timers.cancel(Timer::Transfer(ready.offer));
+            self.transfer_due(ready.offer);
+        }
     }
 
     fn hold(&mut self, offer: MessageId, held: bool) {

@@ -164,6 +164,49 @@ fn a_transfer_goes_on_after_a_crash_a_cut_and_a_pause() {
 }
 
 #[test]
+fn what_the_sender_lets_go_on_goes_on_at_once_unless_the_receiver_paused_it_too() {
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    let held = |stage: &mut Stage| {
+        assert!(acts(stage, alice, offer, TransferAct::Pause));
+        let link = orders(stage, bob).last().unwrap().link;
+        let end = FetchEnd::Refused(BlobRefusal::Paused);
+        stage.input(bob, Input::FetchEnded { offer, link, end });
+        assert_eq!(state(stage, bob), TransferState::Paused);
+    };
+    held(&mut stage);
+    assert!(acts(&mut stage, alice, offer, TransferAct::Resume));
+    assert_eq!((state(&stage, bob), orders(&stage, bob).len()), (TransferState::Running, 2));
+    held(&mut stage);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Pause));
+    assert!(acts(&mut stage, alice, offer, TransferAct::Resume));
+    assert_eq!((state(&stage, bob), orders(&stage, bob).len()), (TransferState::Paused, 2));
+}
+
+#[test]
+fn what_failed_can_be_tried_again_or_given_up_by_its_receiver() {
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    let fail = |stage: &mut Stage| {
+        let link = orders(stage, bob).last().unwrap().link;
+        stage.input(bob, Input::FetchEnded { offer, link, end: FetchEnd::Failed("no name".to_owned()) });
+        assert_eq!(state(stage, bob), TransferState::Failed);
+    };
+    fail(&mut stage);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Resume));
+    assert_eq!((state(&stage, bob), orders(&stage, bob).len()), (TransferState::Running, 2));
+    fail(&mut stage);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Cancel));
+    assert_eq!(
+        (state(&stage, alice), state(&stage, bob)),
+        (TransferState::Cancelled, TransferState::Cancelled)
+    );
+    assert_eq!(stage.pcs[bob].discarded, [offer]);
+}
+
+#[test]
 fn want_of_room_pauses_and_goes_on_by_itself_a_changed_source_fails() {
     let (mut stage, alice, bob) = two();
     let offer = offers(&mut stage, alice, bob, 5);

@@ -1,4 +1,4 @@
-//! Frames on a stream of content between two nodes that are linked. The order of things is in `docs/protocol.md#transfer`.
+//! Frames about content between two nodes that are linked, all but one on a stream of content. The order of things is in `docs/protocol.md#transfer`.
 //!
 //! Keeps true: who needs content asks for pieces, and what it has asked for and not yet got is the credit: a holder sends
 //! nothing unasked. A piece is parsed by hand, since its bytes should not be copied more often than needed.
@@ -6,7 +6,7 @@
 use crate::blob::BlobHash;
 use crate::codec::{Blob, BoundedVec};
 use crate::frame::{Frame, Kind};
-use crate::ids::{ConversationId, EntryHash};
+use crate::ids::{ConversationId, EntryHash, MessageId};
 use crate::limits::{MAX_HELD, MAX_PIECE, MAX_VALUES};
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,14 @@ pub struct BlobAsk {
     pub offset: u64,
     /// How many bytes, at most [`MAX_PIECE`].
     pub len: u32,
+}
+
+/// The user of the device that offers a file lets it go on: what was refused as paused may be asked for again. Sent on the
+/// control stream; whoever misses it asks again by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BlobReady {
+    /// The offer.
+    pub offer: MessageId,
 }
 
 /// Bytes of a piece's payload in front of its content: unit `u32`, offset in the unit `u64`, little-endian.

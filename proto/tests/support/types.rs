@@ -65,6 +65,7 @@ pub fn payload(kind: Kind, v: &mut impl Visit) {
         Kind::BlobAskValues => v.visit::<blob::BlobAskValues>(name),
         Kind::BlobValues => v.visit::<blob::BlobValues>(name),
         Kind::BlobAsk => v.visit::<blob::BlobAsk>(name),
+        Kind::BlobReady => v.visit::<blob::BlobReady>(name),
         // Parsed by hand, with tests of its own in `wire::blob`.
         Kind::BlobPiece => {}
     }
