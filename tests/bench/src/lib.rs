@@ -5,10 +5,11 @@
 //! [`figures::Report`].
 //!
 //! - [`round_trip`], [`peers`], [`coordinator`], [`search`], [`start`]: the commands
-//! - [`light`]: devices for load tests
+//! - [`command`]: how a command ends; [`light`]: devices for load tests
 //! - [`programs`], [`process`], [`http`]: the real programs
 //! - [`figures`], [`memory`], [`tcp`], [`corpus`]: what is told, and what it is compared with
 
+pub mod command;
 pub mod coordinator;
 pub mod corpus;
 pub mod error;

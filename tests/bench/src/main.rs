@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use lanchat_bench::error::BenchError;
 use lanchat_bench::figures::Report;
-use lanchat_bench::{coordinator, peers, round_trip, search, start, tcp};
+use lanchat_bench::{command, coordinator, peers, round_trip, search, start, tcp};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -53,20 +53,14 @@ enum Command {
 async fn measure(command: Command, quick: bool) -> Result<Option<Report>, BenchError> {
     let or =
         |given: Option<usize>, usual: usize, short: usize| given.unwrap_or(if quick { short } else { usual });
-    let blocking = |job: fn(bool) -> Result<Report, BenchError>| async move {
-        let done = tokio::task::spawn_blocking(move || job(quick)).await;
-        done.map_err(BenchError::failed("the measurement"))?
-    };
+    let blocking = |job: fn(bool) -> Result<Report, BenchError>| tokio::task::block_in_place(|| job(quick));
     match command {
-        Command::RoundTrip => blocking(round_trip::run).await.map(Some),
-        Command::Start => blocking(start::run).await.map(Some),
+        Command::RoundTrip => blocking(round_trip::run).map(Some),
+        Command::Start => blocking(start::run).map(Some),
         Command::Peers { count } => peers::run(or(count, 100, 5), quick).await.map(Some),
         Command::Coordinator { devices } => coordinator::run(or(devices, 1000, 20), quick).await.map(Some),
         Command::Search { messages } => search::run(or(messages, 1_000_000, 2000), quick).await.map(Some),
-        Command::Echo => tokio::task::spawn_blocking(tcp::serve_echo)
-            .await
-            .map_err(BenchError::failed("the other end"))?
-            .map(|()| None),
+        Command::Echo => tokio::task::block_in_place(tcp::serve_echo).map(|()| None),
     }
 }
 
@@ -82,7 +76,7 @@ fn print(report: &Report, json: bool) -> Result<(), BenchError> {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let measured = measure(arguments.command, arguments.quick).await;
+    let measured = command::end_of(measure(arguments.command, arguments.quick)).await;
     let printed = measured.and_then(|report| report.map_or(Ok(()), |report| print(&report, arguments.json)));
     match printed {
         Ok(()) => ExitCode::SUCCESS,
