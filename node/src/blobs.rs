@@ -32,7 +32,7 @@ use lanchat_proto::codec::Text;
 use lanchat_proto::entry::FileBody;
 use lanchat_proto::file_name::{FileName, FileNameError};
 use lanchat_proto::ids::MessageId;
-use lanchat_proto::limits::MAX_FILE_NAME;
+use lanchat_proto::limits::{MAX_FILE_NAME, MAX_MEDIA_TYPE};
 use lanchat_proto::time::Wall;
 use lanchat_proto::wire::blob::{BlobOpen, BlobRefusal};
 use pace::Gate;
@@ -241,9 +241,9 @@ impl Files {
         self.0.shelf.keep_values(&owner, hashed.list.values()).map_err(keep)?;
         self.0.shelf.keep(&owner, Part::Source, &hashed.source).map_err(keep)?;
         let file = FileBody {
+            media_type: media_type(&name),
             name,
             size: hashed.size,
-            media_type: Text::default(),
             hash: hashed.hash,
             changed: Wall(hashed.changed),
         };
@@ -309,6 +309,12 @@ impl Drop for GivenUp {
     fn drop(&mut self) {
         self.0.given_up.store(true, Ordering::Relaxed);
     }
+}
+
+/// What a name says of the kind of content; empty where it says nothing.
+fn media_type(name: &str) -> Text<MAX_MEDIA_TYPE> {
+    let told = mime_guess::from_path(name).first_raw().unwrap_or_default();
+    Text::new(told.to_owned()).unwrap_or_default()
 }
 
 /// The name under which a file is offered: one that every receiver can save it under. What the own platform allows in a

@@ -8,9 +8,12 @@ import { say } from "./lang.js";
 const ACTS = {
   in: {
     offered: ["accept", "reject"], waiting: ["pause", "cancel"], running: ["pause", "cancel"],
-    paused: ["resume", "cancel"], failed: ["accept"], rejected: ["accept"],
+    paused: ["resume", "cancel"], failed: ["accept", "cancel"], rejected: ["accept"],
   },
-  out: { offered: ["cancel"], waiting: ["pause", "cancel"], running: ["pause", "cancel"], paused: ["resume", "cancel"] },
+  out: {
+    offered: ["cancel"], waiting: ["pause", "cancel"], running: ["pause", "cancel"], paused: ["resume", "cancel"],
+    failed: ["cancel"],
+  },
 };
 const MOVING = ["waiting", "running", "paused"];
 const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"];

@@ -9,6 +9,20 @@ async fn scene() -> (Place, Device, Place, Device, lanchat_net::Link) {
     (Place::new(), sender, Place::new(), receiver, link)
 }
 
+#[test]
+fn the_name_says_what_kind_of_content_is_offered() {
+    for (name, kind) in [
+        ("report.PDF", "application/pdf"),
+        ("照片.jpeg", "image/jpeg"),
+        ("notes.txt", "text/plain"),
+        ("README", ""),
+        (".profile", ""),
+        ("x.no such kind", ""),
+    ] {
+        assert_eq!(&*media_type(name), kind, "{name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_of_any_size_arrive_whole_under_names_that_replace_nothing() {
     let (from, sender, mut to, _receiver, link) = scene().await;
