@@ -26,6 +26,8 @@ pub const COMMAND: Duration = Duration::from_secs(40);
 pub struct Office {
     dir: TempDir,
     host: Host,
+    /// What `--registration` says; the program's own choice without it.
+    registration: Option<&'static str>,
     program: Mutex<Option<Program>>,
     port: Mutex<u16>,
 }
@@ -60,11 +62,22 @@ impl Office {
         Self::at(&Host::here())
     }
 
+    /// An office on loopback that takes whoever has an invite. Its join link carries one that stands: with it one address
+    /// may open any number of accounts, where [`Office::open`] lets it open a few a second.
+    #[must_use]
+    pub fn by_invite() -> Self {
+        Self::new(&Host::here(), Some("invite"))
+    }
+
     /// An office on a host of the lab.
     #[must_use]
     pub fn at(host: &Host) -> Self {
-        let office =
-            Self { dir: temporary(), host: host.clone(), program: Mutex::new(None), port: Mutex::new(0) };
+        Self::new(host, None)
+    }
+
+    fn new(host: &Host, registration: Option<&'static str>) -> Self {
+        let (dir, host) = (temporary(), host.clone());
+        let office = Self { dir, host, registration, program: Mutex::new(None), port: Mutex::new(0) };
         office.start();
         office
     }
@@ -76,6 +89,7 @@ impl Office {
             ["run", "--listen", &listen, "--admin", "127.0.0.1:0", "--org", "Story"].map(str::to_owned);
         let mut all = self.data_dir();
         all.extend(args);
+        all.extend(self.registration.iter().flat_map(|who| ["--registration", who]).map(str::to_owned));
         let log = self.dir.path().join("coordinator.log");
         let program = Program::start(&self.host, &bins::coordinator(), &all, &log);
         let listening = program.ready.get("listen").and_then(|list| list.get(0)).and_then(Value::as_str);
@@ -127,6 +141,12 @@ impl Office {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         lock(&self.program).as_ref().map(Program::pid)
+    }
+
+    /// Time from the coordinator's last start to its ready line.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        lock(&self.program).as_ref().map(|program| program.took).unwrap_or_default()
     }
 
     /// Kills the coordinator.

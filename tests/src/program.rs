@@ -21,6 +21,8 @@ pub struct Program {
     pub ready: Value,
     /// When the ready line came.
     pub since: Instant,
+    /// Time from its start to the ready line.
+    pub took: Duration,
     log: PathBuf,
 }
 
@@ -49,6 +51,7 @@ impl Program {
             .append(true)
             .open(log)
             .map_err(|error| format!("{}: {error}", log.display()))?;
+        let begin = Instant::now();
         let mut child = quiet(host.command(program))
             .args(args)
             .stdin(Stdio::null())
@@ -66,8 +69,10 @@ impl Program {
             Some(())
         });
         let first = line.recv_timeout(READY);
+        let since = Instant::now();
         let ready = first.ok().and_then(|line| serde_json::from_str::<Value>(&line).ok());
-        let mut program = Self { child, ready: Value::Null, since: Instant::now(), log: log.to_path_buf() };
+        let log = log.to_path_buf();
+        let mut program = Self { child, ready: Value::Null, since, took: since - begin, log };
         match ready {
             Some(ready) if ready.get("event").and_then(Value::as_str) == Some("ready") => {
                 program.ready = ready;
@@ -94,8 +99,17 @@ impl Program {
     /// # Panics
     /// When it does not end in time.
     #[track_caller]
-    pub fn stop(mut self) -> i32 {
+    pub fn stop(self) -> i32 {
         self.signal("-TERM");
+        self.ended()
+    }
+
+    /// Waits for the end of a program that was asked to end; its exit status, -1 when a signal ended it.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    #[track_caller]
+    pub fn ended(mut self) -> i32 {
         let status = crate::wait::within(EXIT, "the program ends", || self.child.try_wait().ok().flatten());
         status.code().unwrap_or(-1)
     }

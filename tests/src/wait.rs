@@ -28,17 +28,18 @@ impl<T: Debug> Seen for Option<T> {
     }
 }
 
-/// Looks until it is there, and says how long it took to anybody who reads the test's output.
+/// Looks until it is there, and says how long it took to anybody who reads the test's output; on stderr, since stdout
+/// belongs to what a command reports.
 ///
 /// # Panics
 /// When it is not there by the deadline.
 #[track_caller]
-#[expect(clippy::print_stdout, clippy::panic, reason = "stories tell and fail this way")]
+#[expect(clippy::print_stderr, clippy::panic, reason = "stories tell and fail this way")]
 pub fn within<S: Seen>(deadline: Duration, what: &str, mut look: impl FnMut() -> S) -> S::What {
     let begin = Instant::now();
     loop {
         if let Some(seen) = look().seen() {
-            println!("{:>6} ms: {what}", begin.elapsed().as_millis());
+            eprintln!("{:>6} ms: {what}", begin.elapsed().as_millis());
             return seen;
         }
         if begin.elapsed() > deadline {

@@ -6,7 +6,7 @@ use crate::bins;
 use crate::command::{Finished, finish};
 use crate::lab::{AtHost, Host};
 use crate::program::{Program, quiet};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -100,6 +100,17 @@ impl Node {
         program.map(Program::stop)
     }
 
+    /// Ends it in order, asked by its local API, as works on every system; its exit status.
+    ///
+    /// # Panics
+    /// When it cannot be asked, or does not end in time.
+    #[track_caller]
+    pub fn shut_down(&self) -> Option<i32> {
+        told(self.api().post("/api/v1/shutdown", &json!({})));
+        let program = lock(&self.program).take();
+        program.map(Program::ended)
+    }
+
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
@@ -110,6 +121,12 @@ impl Node {
     #[must_use]
     pub fn age(&self) -> Duration {
         lock(&self.program).as_ref().map(|program| program.since.elapsed()).unwrap_or_default()
+    }
+
+    /// Time from its last start to its ready line.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        lock(&self.program).as_ref().map(|program| program.took).unwrap_or_default()
     }
 
     /// What it logged.
