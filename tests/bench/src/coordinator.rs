@@ -7,13 +7,12 @@
 use crate::error::BenchError;
 use crate::figures::{Report, Samples, TimeUnit, count};
 use crate::light::session::{Known, Watcher};
-use crate::light::{Identity, Office, Session};
+use crate::light::{self, Identity, Session};
 use crate::memory::{Memory, megabytes, processor_time};
-use crate::programs::Coordinator;
 use lanchat_proto::ids::DeviceId;
 use lanchat_proto::wire::coordinator::{Change, DirectoryMark};
+use lanchat_tests::Office;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
@@ -34,11 +33,10 @@ const SPARE_FILES: u64 = 256;
 /// [`BenchError`].
 pub async fn run(devices: usize, quick: bool) -> Result<Report, BenchError> {
     let devices = devices.max(2);
-    let dir = tempfile::tempdir().map_err(BenchError::io("a temporary directory"))?;
     let mut report = Report::new("coordinator", quick);
     report.add("devices", count(devices), "");
     report.add("open files allowed", raise_open_files(devices)?, "");
-    let running = Running::start(dir.path())?;
+    let running = Running::open()?;
     running.memory(&mut report, "idle");
     let identities = running.enrol(devices, &mut report).await?;
     running.memory(&mut report, "accounts opened");
@@ -122,26 +120,25 @@ impl Witness {
 
 /// A coordinator process, restarted once.
 struct Running {
-    dir: PathBuf,
-    coordinator: Coordinator,
-    office: Office,
+    coordinator: Office,
+    office: light::Office,
 }
 
 impl Running {
-    fn start(dir: &Path) -> Result<Self, BenchError> {
-        let coordinator = Coordinator::start(dir)?;
-        let office = Office::of_link(&coordinator.join)?;
-        Ok(Self { dir: dir.to_path_buf(), coordinator, office })
+    fn open() -> Result<Self, BenchError> {
+        let coordinator = Office::by_invite();
+        let office = light::Office::of_link(&coordinator.join())?;
+        Ok(Self { coordinator, office })
     }
 
     fn memory(&self, report: &mut Report, when: &str) {
-        let memory = Memory::of(self.coordinator.program.id());
+        let memory = self.coordinator.pid().and_then(Memory::of);
         report.add_known(format!("memory, {when}, RSS"), memory.map(|m| megabytes(m.rss)), "MB");
         report.add_known(format!("memory, {when}, PSS"), memory.map(|m| megabytes(m.pss)), "MB");
     }
 
     fn cost(&self) -> Option<Duration> {
-        processor_time(self.coordinator.program.id())
+        self.coordinator.pid().and_then(processor_time)
     }
 
     /// Tells a rate and the coordinator's processor time for each.
@@ -240,7 +237,7 @@ impl Running {
 
     /// The coordinator is killed and started again; all sign in anew, with the directory that they hold.
     async fn storm(
-        self,
+        &self,
         identities: &[Identity],
         witness: &Arc<Witness>,
         sessions: Vec<Session>,
@@ -252,12 +249,12 @@ impl Running {
             // A session that failed has ended all the same.
             drop(session.await);
         }
-        let Self { dir, coordinator, .. } = self;
-        drop(coordinator);
-        let running = Self::start(&dir)?;
-        let (begin, cost) = (Instant::now(), running.cost());
-        let sessions = running.sign_in_all(identities, mark, witness).await?;
-        running.rate(report, "sign-in with the directory at hand", sessions.len(), begin.elapsed(), cost);
+        self.coordinator.kill();
+        // It listens where it did before: the light devices find it.
+        self.coordinator.start();
+        let (begin, cost) = (Instant::now(), self.cost());
+        let sessions = self.sign_in_all(identities, mark, witness).await?;
+        self.rate(report, "sign-in with the directory at hand", sessions.len(), begin.elapsed(), cost);
         let devices = sessions.len();
         all_know(&sessions, "that all know who is on", move |known| known.online == devices).await?;
         report.add(
@@ -265,7 +262,7 @@ impl Running {
             begin.elapsed().as_secs_f64(),
             "s",
         );
-        running.memory(report, "after a restart, all signed in");
+        self.memory(report, "after a restart, all signed in");
         Ok(())
     }
 }

@@ -1,12 +1,11 @@
 //! The commands behind `docs/performance.md`, and light devices for other load tests.
 //!
-//! Keeps true: the programs measured are the real ones, each with a directory of its own under one temporary directory,
-//! on loopback; a figure stands beside what the machine itself does in the same run. Goes in: a command. Goes out:
+//! Keeps true: the programs measured are the real ones, those of `lanchat_tests::Office`, on loopback where a command
+//! says nothing else; a figure stands beside what the machine itself does in the same run. Goes in: a command. Goes out:
 //! [`figures::Report`].
 //!
 //! - [`round_trip`], [`peers`], [`coordinator`], [`search`], [`start`]: the commands
 //! - [`command`]: how a command ends; [`light`]: devices for load tests
-//! - [`programs`], [`process`], [`http`]: the real programs
 //! - [`figures`], [`memory`], [`tcp`], [`corpus`]: what is told, and what it is compared with
 
 pub mod command;
@@ -14,12 +13,9 @@ pub mod coordinator;
 pub mod corpus;
 pub mod error;
 pub mod figures;
-pub mod http;
 pub mod light;
 pub mod memory;
 pub mod peers;
-pub mod process;
-pub mod programs;
 pub mod round_trip;
 pub mod search;
 pub mod start;

@@ -7,7 +7,8 @@ use lanchat_bench::{command, coordinator, peers, round_trip, search, start, tcp}
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Takes the figures of docs/performance.md. The programs are taken from LANCHAT_BIN_DIR, else from beside this one.
+/// Takes the figures of docs/performance.md. The programs are taken from LANCHAT_BIN_DIR, else from beside this one when
+/// it is a release build, else cargo builds them.
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {

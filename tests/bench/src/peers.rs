@@ -4,9 +4,11 @@
 use crate::error::BenchError;
 use crate::figures::{Report, count};
 use crate::light::node::Behaviour;
-use crate::light::{LightNode, Office};
+use crate::light::{self, LightNode};
 use crate::memory::{Memory, megabytes, processor_time};
-use crate::programs::{Coordinator, Node};
+use lanchat_tests::api::told;
+use lanchat_tests::office::PASSWORD;
+use lanchat_tests::{Node, Office, within};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -20,31 +22,30 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub async fn run(peers: usize, quick: bool) -> Result<Report, BenchError> {
     // Long enough for start-up garbage to be given back and for several heartbeats.
     let idle = Duration::from_secs(if quick { 1 } else { 30 });
-    let dir = tempfile::tempdir().map_err(BenchError::io("a temporary directory"))?;
     let mut report = Report::new("peers", quick);
-    let coordinator = Coordinator::start(dir.path())?;
-    let mut node = Node::start(dir.path(), "alice")?;
+    let office = Office::by_invite();
+    let node = office.node("alice");
+    node.start();
     look(&node, "just started, in the open LAN", idle, &mut report).await;
-    node.register(&coordinator, "alice")?;
+    node.register(&office.join(), PASSWORD).ok();
     look(&node, "alone in an organisation", idle, &mut report).await;
-    let alone = Memory::of(node.program.id());
+    let alone = node.pid().and_then(Memory::of);
 
-    let office = Office::of_link(&coordinator.join)?;
+    let entrance = light::Office::of_link(&office.join())?;
     let behaviour = Behaviour { mesh_size: 1, listen: true, host: lanchat::platform::host_id() };
     let begin = Instant::now();
     let mut light = Vec::new();
     for number in 0..peers {
-        let identity = office.enrol(&format!("peer{number}")).await?;
-        light.push(LightNode::start(&office, &identity, &behaviour).await?);
+        let identity = entrance.enrol(&format!("peer{number}")).await?;
+        light.push(LightNode::start(&entrance, &identity, &behaviour).await?);
     }
-    let linked = move |status: &Value| {
-        status.pointer("/links/direct").and_then(Value::as_u64) == u64::try_from(peers).ok()
-    };
-    let node = tokio::task::spawn_blocking(move || {
-        let mut node = node;
-        node.wait_for("/api/v1/status", &format!("{peers} links"), PATIENCE, linked).map(|()| node)
+    tokio::task::block_in_place(|| {
+        let mut api = node.api();
+        within(PATIENCE, &format!("{peers} links"), || {
+            let status = told(api.get("/api/v1/status"));
+            status.pointer("/links/direct").and_then(Value::as_u64) == u64::try_from(peers).ok()
+        });
     });
-    let node = node.await.map_err(BenchError::failed("waiting for links"))??;
     report.add("peers enrolled, started and linked in", begin.elapsed().as_secs_f64(), "s");
     for peer in &light {
         let mut known = peer.known.clone();
@@ -55,7 +56,7 @@ pub async fn run(peers: usize, quick: bool) -> Result<Report, BenchError> {
         }
     }
     look(&node, &format!("with {peers} peers"), idle, &mut report).await;
-    if let (Some(alone), Some(now)) = (alone, Memory::of(node.program.id())) {
+    if let (Some(alone), Some(now)) = (alone, node.pid().and_then(Memory::of)) {
         let more = megabytes(now.anonymous.saturating_sub(alone.anonymous)) * 1000.0;
         report.add("memory for each peer (anonymous)", more / count(peers), "KB");
     }
@@ -67,12 +68,12 @@ pub async fn run(peers: usize, quick: bool) -> Result<Report, BenchError> {
 
 /// Lets the node idle and tells what it needs.
 async fn look(node: &Node, when: &str, idle: Duration, report: &mut Report) {
-    let process = node.program.id();
-    let (begin, before) = (Instant::now(), processor_time(process));
+    let used = || node.pid().and_then(processor_time);
+    let (begin, before) = (Instant::now(), used());
     tokio::time::sleep(idle).await;
-    let used = processor_time(process).zip(before).map(|(now, before)| now.saturating_sub(before));
+    let used = used().zip(before).map(|(now, before)| now.saturating_sub(before));
     let share = used.map(|used| used.as_secs_f64() / begin.elapsed().as_secs_f64() * 100.0);
-    let memory = Memory::of(process);
+    let memory = node.pid().and_then(Memory::of);
     report.add_known(format!("node {when}, RSS"), memory.map(|m| megabytes(m.rss)), "MB");
     report.add_known(format!("node {when}, PSS"), memory.map(|m| megabytes(m.pss)), "MB");
     report.add_known(format!("node {when}, anonymous"), memory.map(|m| megabytes(m.anonymous)), "MB");

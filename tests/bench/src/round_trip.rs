@@ -5,8 +5,9 @@
 use crate::error::BenchError;
 use crate::figures::{Report, Samples, TimeUnit, count};
 use crate::memory::processor_time;
-use crate::programs::{Coordinator, Node};
 use crate::tcp;
+use lanchat_tests::api::Api;
+use lanchat_tests::{Office, within};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -25,22 +26,18 @@ pub fn run(quick: bool) -> Result<Report, BenchError> {
     let rounds = tcp::rounds(quick);
     let dir = tempfile::tempdir().map_err(BenchError::io("a temporary directory"))?;
     let mut report = Report::new("round-trip", quick);
-    let coordinator = Coordinator::start(dir.path())?;
-    let mut alice = Node::start(dir.path(), "alice")?;
-    let mut bob = Node::start(dir.path(), "bob")?;
-    alice.register(&coordinator, "alice")?;
-    bob.register(&coordinator, "bob")?;
-    let linked = |users: &Value| users.pointer("/0/route").and_then(Value::as_str) == Some("direct");
-    alice.wait_for("/api/v1/users", "a direct link", MEET, linked)?;
-    bob.wait_for("/api/v1/users", "a direct link", MEET, linked)?;
+    let office = Office::by_invite();
+    let [alice, bob] = office.people(["alice", "bob"]);
+    within(MEET, "a direct link", || alice.sees(&bob) && bob.sees(&alice));
+    let mut api = alice.api();
 
     // Before and after, so that a machine that drifts shows.
     let mut raw = tcp::ping_pong(rounds / 2, WARM_UP)?;
     let mut flush = tcp::flushes(dir.path(), rounds / 4)?;
-    let stored = sends(&mut alice, "stored", rounds)?;
-    let before = [&alice, &bob].map(|node| processor_time(node.program.id()));
-    let delivered = sends(&mut alice, "delivered", rounds)?;
-    let after = [&alice, &bob].map(|node| processor_time(node.program.id()));
+    let stored = sends(&mut api, "stored", rounds)?;
+    let before = [&alice, &bob].map(|node| node.pid().and_then(processor_time));
+    let delivered = sends(&mut api, "delivered", rounds)?;
+    let after = [&alice, &bob].map(|node| node.pid().and_then(processor_time));
     raw.append(tcp::ping_pong(rounds / 2, WARM_UP)?);
     flush.append(tcp::flushes(dir.path(), rounds / 4)?);
 
@@ -49,7 +46,7 @@ pub fn run(quick: bool) -> Result<Report, BenchError> {
     report.add_samples("flush of one page to the disk", &flush, &percentiles, TimeUnit::Micros);
     report.add_samples(
         "request of the local API (status)",
-        &status(&mut alice, rounds)?,
+        &status(&mut api, rounds)?,
         &percentiles,
         TimeUnit::Micros,
     );
@@ -66,19 +63,17 @@ pub fn run(quick: bool) -> Result<Report, BenchError> {
         report.add_known(format!("{who}'s processor time for a message"), each, "us");
     }
     report.add("messages", count(rounds), "");
-    alice.end()?;
-    bob.end()?;
     Ok(report)
 }
 
 /// Times of messages, one after the other, until the API says this of each.
-fn sends(node: &mut Node, wait: &str, rounds: usize) -> Result<Samples, BenchError> {
+fn sends(api: &mut Api, wait: &str, rounds: usize) -> Result<Samples, BenchError> {
     let mut samples = Samples::new();
     for round in 0..WARM_UP + rounds {
         let text = format!("{round:<TEXT$}");
         let body = json!({ "to": "bob", "text": text.replace(' ', "."), "wait": wait, "timeout_s": 30 });
         let begin = Instant::now();
-        let sent = node.http.post("/api/v1/messages", &body)?;
+        let sent = api.post("/api/v1/messages", &body).map_err(BenchError::Unexpected)?;
         let took = begin.elapsed();
         let pending = sent.get("pending").and_then(Value::as_array).is_none_or(|pending| !pending.is_empty());
         if wait == "delivered" && pending {
@@ -92,11 +87,11 @@ fn sends(node: &mut Node, wait: &str, rounds: usize) -> Result<Samples, BenchErr
 }
 
 /// Times of a request that touches neither disk nor network.
-fn status(node: &mut Node, rounds: usize) -> Result<Samples, BenchError> {
+fn status(api: &mut Api, rounds: usize) -> Result<Samples, BenchError> {
     let mut samples = Samples::new();
     for _ in 0..rounds {
         let begin = Instant::now();
-        node.http.get("/api/v1/status")?;
+        api.get("/api/v1/status").map_err(BenchError::Unexpected)?;
         samples.push(begin.elapsed());
     }
     Ok(samples)

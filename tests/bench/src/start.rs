@@ -3,8 +3,8 @@
 use crate::error::BenchError;
 use crate::figures::{Report, Samples, TimeUnit};
 use crate::memory::megabytes;
-use crate::process::binary;
-use crate::programs::{Coordinator, Node};
+use lanchat_tests::office::PASSWORD;
+use lanchat_tests::{Node, Office, bins};
 
 /// Measures.
 ///
@@ -13,30 +13,30 @@ use crate::programs::{Coordinator, Node};
 pub fn run(quick: bool) -> Result<Report, BenchError> {
     let rounds = if quick { 2 } else { 20 };
     let mut report = Report::new("start", quick);
-    for name in ["lanchat", "lanchat-coordinator"] {
-        let path = binary(name)?;
+    for (name, path) in [("lanchat", bins::lanchat()), ("lanchat-coordinator", bins::coordinator())] {
         let size = std::fs::metadata(&path).map_err(BenchError::io(path.display().to_string()))?.len();
         report.add(format!("{name}, size"), megabytes(size), "MB");
     }
-    let dir = tempfile::tempdir().map_err(BenchError::io("a temporary directory"))?;
     let (mut first, mut again, mut member) = (Samples::new(), Samples::new(), Samples::new());
     let (mut coordinator_first, mut coordinator_again) = (Samples::new(), Samples::new());
-    for round in 0..rounds {
-        let dir = dir.path().join(round.to_string());
-        std::fs::create_dir(&dir).map_err(BenchError::io("a directory"))?;
-        coordinator_first.push(Coordinator::start(&dir)?.program.took);
-        let coordinator = Coordinator::start(&dir)?;
-        coordinator_again.push(coordinator.program.took);
-        let mut node = Node::start(&dir, "alice")?;
-        first.push(node.program.took);
-        node.end()?;
-        node = Node::start(&dir, "alice")?;
-        again.push(node.program.took);
-        node.register(&coordinator, "alice")?;
-        node.end()?;
-        node = Node::start(&dir, "alice")?;
-        member.push(node.program.took);
-        node.end()?;
+    for _ in 0..rounds {
+        let office = Office::by_invite();
+        coordinator_first.push(office.took());
+        office.kill();
+        office.start();
+        coordinator_again.push(office.took());
+        let alice = office.node("alice");
+        let start = || {
+            alice.start();
+            alice.took()
+        };
+        first.push(start());
+        end(&alice)?;
+        again.push(start());
+        alice.register(&office.join(), PASSWORD).ok();
+        end(&alice)?;
+        member.push(start());
+        end(&alice)?;
     }
     for (name, samples) in [
         ("lanchat, first start to ready", first),
@@ -48,4 +48,12 @@ pub fn run(quick: bool) -> Result<Report, BenchError> {
         report.add_samples(name, &samples, &[50, 100], TimeUnit::Millis);
     }
     Ok(report)
+}
+
+/// Ends a node in order, so that its next start finds its data as it should be.
+fn end(node: &Node) -> Result<(), BenchError> {
+    match node.shut_down() {
+        Some(0) => Ok(()),
+        status => Err(BenchError::Unexpected(format!("lanchat ended with {status:?}"))),
+    }
 }

@@ -2,7 +2,8 @@
 
 use crate::error::BenchError;
 use crate::figures::Samples;
-use crate::process::Program;
+use lanchat_tests::lab::Host;
+use lanchat_tests::program::Program;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -40,11 +41,15 @@ pub fn serve_echo() -> Result<(), BenchError> {
 ///
 /// # Errors
 /// [`BenchError`].
+///
+/// # Panics
+/// When the other process does not become ready.
 pub fn ping_pong(rounds: usize, warm_up: usize) -> Result<Samples, BenchError> {
     let own = std::env::current_exe().map_err(BenchError::io("finding the own program"))?;
-    let (peer, ready) = Program::start(&own, &["echo"])?;
-    let port =
-        ready.get("port").and_then(serde_json::Value::as_u64).and_then(|port| u16::try_from(port).ok());
+    let log = tempfile::NamedTempFile::new().map_err(BenchError::io("a temporary file"))?;
+    let peer = Program::start(&Host::here(), &own, &["echo".to_owned()], log.path());
+    let port = peer.ready.get("port").and_then(serde_json::Value::as_u64);
+    let port = port.and_then(|port| u16::try_from(port).ok());
     let port = port.ok_or_else(|| BenchError::Unexpected("the peer told no port".to_owned()))?;
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(BenchError::io("connecting"))?;
     stream.set_nodelay(true).map_err(BenchError::io("connecting"))?;
