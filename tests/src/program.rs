@@ -158,7 +158,7 @@ impl Drop for Program {
 /// A command that takes nothing from the environment of whoever runs the tests.
 #[must_use]
 pub fn quiet(mut command: Command) -> Command {
-    for name in ["LANCHAT_DATA_DIR", "LANG", "LC_ALL", "LANGUAGE", "RUST_LOG", "RUST_BACKTRACE"] {
+    for name in ["LANCHAT_DATA_DIR", "LANG", "LC_ALL", "LANGUAGE", "LANCHAT_LOG", "RUST_BACKTRACE"] {
         command.env_remove(name);
     }
     command.env("LC_ALL", "C").env("NO_COLOR", "1");
