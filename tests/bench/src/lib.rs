@@ -8,6 +8,8 @@
 //! - [`command`]: how a command ends; [`light`]: devices for load tests
 //! - [`figures`], [`memory`], [`tcp`], [`corpus`]: what is told, and what it is compared with
 
+#[cfg(target_os = "linux")]
+pub mod beside;
 pub mod command;
 pub mod coordinator;
 pub mod corpus;

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use lanchat_bench::error::BenchError;
 use lanchat_bench::figures::Report;
-use lanchat_bench::{command, coordinator, peers, round_trip, search, start, tcp};
+use lanchat_bench::{beside, command, coordinator, peers, round_trip, search, start, tcp};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -44,6 +44,13 @@ enum Command {
         #[arg(long)]
         messages: Option<usize>,
     },
+    /// Messages over a cable of 1 Gbit/s, alone and beside a file that fills it. Linux, as root.
+    #[cfg(target_os = "linux")]
+    Beside {
+        /// Size of the file [default: 3000; quick: 100].
+        #[arg(long)]
+        megabytes: Option<usize>,
+    },
     /// Start to ready, and sizes of the programs.
     Start,
     /// The other end of raw TCP; started by `round-trip`.
@@ -61,6 +68,10 @@ async fn measure(command: Command, quick: bool) -> Result<Option<Report>, BenchE
         Command::Peers { count } => peers::run(or(count, 100, 5), quick).await.map(Some),
         Command::Coordinator { devices } => coordinator::run(or(devices, 1000, 20), quick).await.map(Some),
         Command::Search { messages } => search::run(or(messages, 1_000_000, 2000), quick).await.map(Some),
+        #[cfg(target_os = "linux")]
+        Command::Beside { megabytes } => {
+            tokio::task::block_in_place(|| beside::run(or(megabytes, 3000, 100), quick)).map(Some)
+        }
         Command::Echo => tokio::task::block_in_place(tcp::serve_echo).map(|()| None),
     }
 }
