@@ -41,7 +41,7 @@ pub const JOBS: usize = 4096;
 pub const FAULTS: u32 = 5;
 /// Bytes verified after which a fetch syncs the disk: so little that whatever else is synced meanwhile (messages) does
 /// not wait long behind it.
-pub const SYNC_BYTES: u64 = 16 * 1024 * 1024;
+pub const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes verified after which it also writes down what it has.
 pub const CLAIM_BYTES: u64 = 256 * 1024 * 1024;
 /// Time after which it does so with less.

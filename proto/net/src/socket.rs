@@ -40,6 +40,8 @@ pub(crate) fn tune(stream: &TcpStream) {
     note("keepalive", socket.set_tcp_keepalive(&keepalive()));
     #[cfg(any(target_os = "linux", target_os = "android"))]
     note("user timeout", socket.set_tcp_user_timeout(Some(crate::limits::USER_TIMEOUT)));
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    note("unsent", socket.set_tcp_notsent_lowat(crate::limits::UNSENT));
     if !failed.is_empty() {
         debug!(?failed, "Socket options were not taken");
     }

@@ -110,7 +110,7 @@ pub fn run(megabytes_sent: usize, quick: bool) -> Result<Report, BenchError> {
         report.add_samples(&format!("message {way}, idle cable"), idle, &[50, 99], TimeUnit::Millis);
         report.add_samples(&format!("message {way}, beside it"), beside, &[50, 99, 100], TimeUnit::Millis);
         let times = beside.percentile(99).as_secs_f64() / idle.percentile(99).as_secs_f64();
-        report.add(format!("message {way}, p99 beside it, times that of the idle cable"), times, "");
+        report.add(format!("message {way}, p99 beside it, of that of the idle cable"), times, "times");
         report.add(format!("messages {way}"), crate::figures::count(beside.len()), "");
     }
     Ok(report)

@@ -12,9 +12,11 @@
 pub mod beside;
 pub mod command;
 pub mod coordinator;
+pub mod copies;
 pub mod corpus;
 pub mod error;
 pub mod figures;
+pub mod file;
 pub mod light;
 pub mod memory;
 pub mod peers;

@@ -3,8 +3,11 @@
 use clap::{Parser, Subcommand};
 use lanchat_bench::error::BenchError;
 use lanchat_bench::figures::Report;
-use lanchat_bench::{beside, command, coordinator, peers, round_trip, search, start, tcp};
+use lanchat_bench::{
+    beside, command, coordinator, copies::stream, file, peers, round_trip, search, start, tcp,
+};
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Takes the figures of docs/performance.md. The programs are taken from LANCHAT_BIN_DIR, else from beside this one when
@@ -44,6 +47,18 @@ enum Command {
         #[arg(long)]
         messages: Option<usize>,
     },
+    /// A large file to another node, beside scp and copies over TCP and TLS 1.3.
+    File {
+        /// Size of the file [default: 2000; quick: 20].
+        #[arg(long)]
+        megabytes: Option<usize>,
+        /// How often each copies it; the median is told [default: 3; quick: 1].
+        #[arg(long)]
+        turns: Option<usize>,
+        /// Leaves scp out, which needs OpenSSH's client and server.
+        #[arg(long)]
+        without_scp: bool,
+    },
     /// Messages over a cable of 1 Gbit/s, alone and beside a file that fills it. Linux, as root.
     #[cfg(target_os = "linux")]
     Beside {
@@ -56,6 +71,12 @@ enum Command {
     /// The other end of raw TCP; started by `round-trip`.
     #[command(hide = true)]
     Echo,
+    /// One end of a copy; started by `file`.
+    #[command(hide = true)]
+    Receive { way: stream::Way, to: PathBuf, certificate: PathBuf },
+    /// The other end.
+    #[command(hide = true)]
+    Send { way: stream::Way, port: u16, certificate: PathBuf, from: PathBuf },
 }
 
 async fn measure(command: Command, quick: bool) -> Result<Option<Report>, BenchError> {
@@ -68,6 +89,17 @@ async fn measure(command: Command, quick: bool) -> Result<Option<Report>, BenchE
         Command::Peers { count } => peers::run(or(count, 100, 5), quick).await.map(Some),
         Command::Coordinator { devices } => coordinator::run(or(devices, 1000, 20), quick).await.map(Some),
         Command::Search { messages } => search::run(or(messages, 1_000_000, 2000), quick).await.map(Some),
+        Command::File { megabytes, turns, without_scp } => {
+            let (megabytes, turns) = (or(megabytes, 2000, 20), or(turns, 3, 1));
+            let wish = file::Wish { megabytes, turns, scp: !without_scp, quick };
+            tokio::task::block_in_place(|| file::run(wish)).map(Some)
+        }
+        Command::Receive { way, to, certificate } => {
+            tokio::task::block_in_place(|| stream::receive(way, &to, &certificate)).map(|()| None)
+        }
+        Command::Send { way, port, certificate, from } => {
+            tokio::task::block_in_place(|| stream::send(way, port, &certificate, &from)).map(|()| None)
+        }
         #[cfg(target_os = "linux")]
         Command::Beside { megabytes } => {
             tokio::task::block_in_place(|| beside::run(or(megabytes, 3000, 100), quick)).map(Some)

@@ -35,10 +35,21 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
 /// Processor time that a process has used until now, in user space and in the kernel.
 #[must_use]
 pub fn processor_time(process: u32) -> Option<Duration> {
+    time(&process.to_string(), 11)
+}
+
+/// Processor time of all processes that this one has started and waited for, and of those that they waited for.
+#[must_use]
+pub fn children_time() -> Option<Duration> {
+    time("self", 13)
+}
+
+/// Two fields of a process' line, in user space and in the kernel, of those after its name.
+fn time(process: &str, user: usize) -> Option<Duration> {
     let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The second field is the program's name in parentheses and may hold spaces.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    let ticks = fields.get(user)?.parse::<u64>().ok()? + fields.get(user + 1)?.parse::<u64>().ok()?;
     // Linux shows user space 100 ticks a second on every architecture.
     Some(Duration::from_millis(ticks * 10))
 }
