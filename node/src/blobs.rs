@@ -147,6 +147,8 @@ struct Inner {
     down: Gate,
     /// The program ends.
     stopping: Arc<AtomicBool>,
+    /// Held by a fetch that looks whether there is room for it.
+    beginning: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -204,6 +206,7 @@ impl Files {
             up: Gate::default(),
             down: Gate::default(),
             stopping: Arc::default(),
+            beginning: Mutex::default(),
             state: Mutex::new(state),
         };
         let files = Self(Arc::new(inner));

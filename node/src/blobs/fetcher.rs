@@ -19,6 +19,7 @@ use lanchat_proto::file_name::FileName;
 use lanchat_proto::ids::MessageId;
 use std::io;
 use std::path::PathBuf;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -39,6 +40,8 @@ pub(super) enum ToFetch {
 pub(super) struct Running {
     orders: mpsc::Sender<ToFetch>,
     task: JoinHandle<()>,
+    /// Bytes that it will still write, once there was room for them.
+    left: u64,
 }
 
 /// How one run of a fetch ended.
@@ -80,7 +83,7 @@ impl Files {
         let (orders, told) = mpsc::channel(limits::ORDERS);
         let taken = orders.try_send(what).is_ok();
         let task = tokio::spawn(self.clone().fetch_task(offer, told));
-        state.fetches.insert(offer, Running { orders, task });
+        state.fetches.insert(offer, Running { orders, task, left: 0 });
         taken
     }
 
@@ -123,7 +126,11 @@ impl Files {
         let file = order.file.clone();
         let found = tokio::task::spawn_blocking(move || files.begin(offer, &file)).await;
         let end = match found.unwrap_or_else(|_| Err(FetchEnd::Failed("a thread died".to_owned()))) {
-            Ok(Some(found)) => return run::Run::new(self, order, found).fetch(link, told).await,
+            Ok(Some(found)) => {
+                let end = run::Run::new(self, order, found).fetch(link, told).await;
+                self.still_comes(offer, 0);
+                return end;
+            }
             Ok(None) => FetchEnd::Complete,
             Err(end) => end,
         };
@@ -144,10 +151,27 @@ impl Files {
         let target = self.target(&offer);
         let beside = platform::same_volume(self.0.shelf.dir(), &target);
         let at_target = if beside { left } else { body.size };
-        if !space::has_room(self.0.shelf.dir(), left) || !space::has_room(&target, at_target) {
+        // Two that begin at once do not both take what is only enough for one.
+        let _turn = self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = left.saturating_add(self.still_coming());
+        if !space::has_room(self.0.shelf.dir(), all) || !space::has_room(&target, at_target) {
             return Err(FetchEnd::NoRoom);
         }
+        self.still_comes(offer, left);
         Ok(Some(found))
+    }
+
+    /// Bytes that all fetches will still write, as far as there was room for them.
+    pub(super) fn still_coming(&self) -> u64 {
+        let state = self.0.state();
+        state.fetches.values().fold(0, |sum: u64, running| sum.saturating_add(running.left))
+    }
+
+    /// So much of a file will still be written.
+    fn still_comes(&self, offer: MessageId, left: u64) {
+        if let Some(running) = self.0.state().fetches.get_mut(&offer) {
+            running.left = left;
+        }
     }
 
     /// Whether a fetch was finished before, and the program ended before that was told.
@@ -196,7 +220,7 @@ impl Files {
             std::mem::take(&mut state.fetches).into_values().collect()
         };
         let ending = async {
-            for Running { orders, task } in running {
+            for Running { orders, task, .. } in running {
                 // A fetch that has ended needs no telling.
                 drop(orders.try_send(ToFetch::Stop { discard: false }));
                 drop(orders);

@@ -387,6 +387,7 @@ impl<'a> Run<'a> {
         });
         if done > self.shown {
             self.shown = done;
+            self.files.still_comes(self.order.offer, self.order.file.size.saturating_sub(done));
             // The next one says the same.
             drop(self.files.0.to_loop.try_send(FromFiles::GoesOn { offer: self.order.offer }));
         }

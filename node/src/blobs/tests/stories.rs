@@ -150,6 +150,43 @@ async fn a_file_without_room_waits_and_one_without_a_name_fails() {
 }
 
 #[tokio::test]
+async fn two_that_do_not_both_fit_are_not_both_begun() {
+    let mut to = Place::new();
+    // One who never answers: what is begun stays so.
+    let (mut silent, mut receiver) = (Device::new(14).await, Device::new(15).await);
+    let link = receiver.link(&mut silent).await;
+    let room = fs4::available_space(to.dir.path()).unwrap();
+    let order = |number: u8| {
+        let body = FileBody {
+            name: Text::new(number.to_string()).unwrap(),
+            size: room / 10 * 6,
+            media_type: Text::default(),
+            hash: BlobHash([number; 32]),
+            changed: Wall(0),
+        };
+        order(&row(offer(number), body), &link)
+    };
+    let begun = async |files: &Files| {
+        while files.still_coming() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    to.files.fetch(order(1), link.clone());
+    soon("there is room for the first", begun(&to.files)).await;
+    to.files.fetch(order(2), link.clone());
+    assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::NoRoom);
+    to.files.stop(offer(1), true);
+    soon("the first gives its room back", async {
+        while to.files.still_coming() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    to.files.fetch(order(2), link.clone());
+    soon("there is room for the second", begun(&to.files)).await;
+}
+
+#[tokio::test]
 async fn what_is_left_over_is_collected_and_what_goes_on_is_kept() {
     let place = Place::new();
     let shelf = &place.files.0.shelf;
