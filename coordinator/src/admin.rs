@@ -7,7 +7,6 @@ mod answers;
 mod guard;
 mod routes;
 
-use crate::clock::Clock;
 use crate::error::ServerError;
 use crate::limits::{ADMIN_QUEUE, CODE_LIFETIME, MAX_CODES, MAX_PAGES, PORTS_TRIED};
 use crate::nearby::Nearby;
@@ -18,6 +17,7 @@ use crate::store::StoreError;
 use data_encoding::BASE64URL_NOPAD;
 use lanchat_coordinator_core::{AdminCommand, AdminError, AdminResult};
 use lanchat_net::NetHandle;
+use lanchat_net::clock::Clock;
 use lanchat_proto::time::Mono;
 use lanchat_proto::version::COORDINATOR_ADMIN_PORT;
 use serde::{Deserialize, Serialize};

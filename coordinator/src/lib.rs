@@ -6,7 +6,6 @@
 
 mod admin;
 pub mod cli;
-mod clock;
 mod error;
 mod keys;
 pub mod limits;

@@ -6,7 +6,6 @@
 mod event_loop;
 
 use crate::admin::{self, Admin, Around};
-use crate::clock::Clock;
 use crate::error::ServerError;
 use crate::keys;
 use crate::limits::{CONNECTIONS, PORTS_TRIED, UNPROVED, UNPROVED_PER_SOURCE};
@@ -15,6 +14,7 @@ use crate::settings::{self, DataDir, Loaded};
 use crate::store::{Database, Files};
 use event_loop::EventLoop;
 use lanchat_coordinator_core::{Boot, CoordinatorState, Input, Output, Registration};
+use lanchat_net::clock::Clock;
 use lanchat_net::{
     Channel, Net, NetConfig, NetError, NetHandle, NetLimits, RelayLimits, RelayRole, multiaddr,
     peer_id_string,

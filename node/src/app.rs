@@ -3,7 +3,6 @@
 //! Keeps true: ready means that the API and the listeners are up; what a person asked to end has ended within 3 s.
 
 pub mod address;
-pub mod clock;
 mod enrol;
 pub mod event_loop;
 pub mod listen;
@@ -21,9 +20,9 @@ use crate::identity::Identity;
 use crate::paths::{DataDir, Lock, PathError};
 use crate::platform;
 use crate::store::{Store, StoreError};
-use clock::Clock;
 use enrol::Enrolment;
 use event_loop::{EnrolAnswer, LoopError, MembershipLoop, Outcome, SIGN_IN, Shared};
+use lanchat_net::clock::Clock;
 use lanchat_node_core::boot::Settings;
 use lanchat_proto::ids::{RealmId, UserId};
 use lanchat_proto::names::UserName;

@@ -2,7 +2,6 @@
 //!
 //! Keeps true: what goes wrong is one line on stderr and exit code 1; on stdout stands the ready line and nothing else.
 
-use crate::app::clock;
 use crate::app::saving;
 use crate::app::{AppError, Node};
 use crate::cli::{Launcher, RestoreOptions, RunOptions};
@@ -97,7 +96,7 @@ impl Launcher for Programs {
 }
 
 fn restore(dir: &Path, file: &Path, passphrase: &str, lang: Lang) -> Result<String, saving::SavingError> {
-    let restored = saving::restore(dir, file, passphrase, clock::wall())?;
+    let restored = saving::restore(dir, file, passphrase, lanchat_net::clock::wall())?;
     Ok(if restored.needs_login {
         lang.say(Msg::RestoredMember, &[("user", &restored.name), ("org", &restored.org)])
     } else {

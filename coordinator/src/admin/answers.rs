@@ -1,12 +1,12 @@
 //! JSON of the administration, and how results of the rules become it.
 
-use crate::clock::rfc3339;
 use crate::nearby::Status;
 use crate::server::Info;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lanchat_coordinator_core::{OnlineInfo, Stats, UserInfo};
+use lanchat_net::clock::rfc3339;
 use lanchat_net::{RelayStats, peer_id_string};
 use lanchat_proto::ids::UserId;
 use lanchat_proto::names::UserName;

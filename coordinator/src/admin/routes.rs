@@ -17,7 +17,6 @@
 use super::answers::{OnlineJson, RelayJson, StatsJson, UserJson, error};
 use super::guard::guard;
 use super::{Admin, AdminRequest, Ask};
-use crate::clock::rfc3339;
 use crate::limits::{ADMIN_TIMEOUT, FIGURES_TIME, MAX_ADMIN_BODY};
 use argon2::{Algorithm, Argon2, Params, Version};
 use axum::extract::{DefaultBodyLimit, State};
@@ -27,6 +26,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use data_encoding::BASE32_NOPAD;
 use lanchat_coordinator_core::{AdminCommand, AdminError, AdminResult};
+use lanchat_net::clock::rfc3339;
 use lanchat_net::{NetError, RelayStats};
 use lanchat_proto::ids::UserId;
 use lanchat_proto::names::{DisplayName, NameError, UserName};

@@ -5,7 +5,6 @@
 
 use super::StandingInvite;
 use crate::admin::{AdminRequest, Ask};
-use crate::clock::Clock;
 use crate::error::ServerError;
 use crate::limits::{EVENTS_IN_TURN, MAX_READS, STOP_TIME};
 use crate::nearby::Nearby;
@@ -13,6 +12,7 @@ use crate::store::{Answer, Command, Files, Store};
 use lanchat_coordinator_core::{
     AdminCommand, AdminError, AdminResult, CoordinatorState, DialId, Input, LinkId, Output,
 };
+use lanchat_net::clock::Clock;
 use lanchat_net::{Channel, Close, DialTarget, Link, NetEvent, NetHandle};
 use lanchat_proto::ids::DeviceId;
 use lanchat_proto::wire::Endpoint;
@@ -76,7 +76,10 @@ impl EventLoop {
     ) -> Result<(), ServerError> {
         let mut batch = Vec::with_capacity(EVENTS_IN_TURN);
         while self.broken.is_none() {
-            let due = self.state.poll_timeout().map(|(at, _)| self.clock.at(at));
+            let due = self
+                .state
+                .poll_timeout()
+                .map(|(at, _)| tokio::time::Instant::from_std(self.clock.instant(at)));
             tokio::select! {
                 biased;
                 _ = &mut stop => break,

@@ -7,6 +7,7 @@ pub use files::{FileJson, OfferWait, TRANSFER_CODES, TransferJson};
 use crate::api::peer_id::peer_id;
 use crate::handle::NodeStatus;
 use crate::store::rows::{HistoryRow, StoreStats};
+use lanchat_net::clock::rfc3339;
 use lanchat_node_core::view::{CoordinatorState, DeviceView, RelayState, Route, UserView};
 use lanchat_proto::entry::EntryKind;
 use lanchat_proto::ids::{LogId, UserId};
@@ -14,20 +15,7 @@ use lanchat_proto::time::Wall;
 use lanchat_proto::wire::coordinator::Presence;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use time::OffsetDateTime;
-use time::macros::format_description;
 use utoipa::ToSchema;
-
-/// A time as RFC 3339 in UTC with milliseconds.
-#[must_use]
-pub fn rfc3339(at: Wall) -> String {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000)
-        .ok()
-        .and_then(|at| at.format(&format).ok())
-        // Beyond the year 9999 there is no such spelling.
-        .unwrap_or_else(|| "9999-12-31T23:59:59.999Z".to_owned())
-}
 
 /// How a device or user is reached.
 #[must_use]
@@ -435,15 +423,3 @@ pub struct DoneJson {
 
 /// It is done.
 pub const DONE: DoneJson = DoneJson { done: true };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_rfc_3339_with_milliseconds() {
-        assert_eq!(rfc3339(Wall(0)), "1970-01-01T00:00:00.000Z");
-        assert_eq!(rfc3339(Wall(1_700_000_000_007)), "2023-11-14T22:13:20.007Z");
-        assert_eq!(rfc3339(Wall(u64::MAX)), "9999-12-31T23:59:59.999Z");
-    }
-}

@@ -10,6 +10,7 @@
 
 mod address;
 mod api;
+pub mod clock;
 pub mod debt;
 mod dials;
 pub mod discovery;

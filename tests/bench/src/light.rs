@@ -17,39 +17,6 @@ pub use node::LightNode;
 pub use office::{Identity, Office};
 pub use session::Session;
 
-use lanchat_proto::time::{Mono, Now, Wall, millis};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-/// The clocks of a light device.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    start: Instant,
-}
-
-impl Clock {
-    /// Starts to count.
-    #[must_use]
-    pub fn start() -> Self {
-        Self { start: Instant::now() }
-    }
-
-    /// Both clocks now.
-    #[must_use]
-    pub fn now(&self) -> Now {
-        Now { mono: Mono(self.start.elapsed()), wall: wall() }
-    }
-
-    /// The instant of a monotonic time.
-    #[must_use]
-    pub fn instant(&self, mono: Mono) -> Instant {
-        self.start.checked_add(mono.0).unwrap_or(self.start)
-    }
-}
-
-fn wall() -> Wall {
-    Wall(millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
-}
-
 /// Random bytes.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], crate::error::BenchError> {
     let mut bytes = [0; N];

@@ -2,9 +2,10 @@
 
 use crate::api::Api;
 use crate::api::peer_id::peer_id;
-use crate::api::types::{MessageJson, coordinator_state, log_name, presence_name, rfc3339, route_name};
+use crate::api::types::{MessageJson, coordinator_state, log_name, presence_name, route_name};
 use crate::handle::NumberedEvent;
 use crate::store::rows::HistoryRow;
+use lanchat_net::clock::rfc3339;
 use lanchat_node_core::boot::TransferState;
 use lanchat_node_core::output::{Event, Notice, StoredEntry};
 use lanchat_proto::entry::{EntryKind, FileBody, TextBody};

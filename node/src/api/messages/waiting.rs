@@ -6,8 +6,9 @@
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::limits::{ANSWER, STORING};
-use crate::api::types::{SentJson, Wait, rfc3339};
+use crate::api::types::{SentJson, Wait};
 use crate::handle::NumberedEvent;
+use lanchat_net::clock::rfc3339;
 use lanchat_node_core::input::Command;
 use lanchat_node_core::output::{Answer, Event};
 use lanchat_proto::ids::{LogId, MessageId, UserId};

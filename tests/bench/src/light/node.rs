@@ -5,7 +5,8 @@
 
 use crate::error::BenchError;
 use crate::light::office::{Identity, Office};
-use crate::light::{Clock, random};
+use crate::light::random;
+use lanchat_net::clock::Clock;
 use lanchat_net::{Close, DialTarget, Link, Net, NetConfig, NetEvent, NetHandle};
 use lanchat_node_core::boot::{Channel, CoordinatorPin, DialId, LinkId, RequestId, Settings, Stored};
 use lanchat_node_core::output::{Answer, CommandError, Event};

@@ -1,7 +1,8 @@
 //! The coordinator that light devices belong to, and how a device becomes a member.
 
 use crate::error::BenchError;
-use crate::light::{random, wall};
+use crate::light::random;
+use lanchat_net::clock::wall;
 use lanchat_net::{Channel, DialId, DialTarget, Link, Net, NetConfig, NetEvent, NetHandle};
 use lanchat_proto::certificate::{Certificate, DeviceChain, Endorsement, IssuingCertificate};
 use lanchat_proto::codec::{BoundedVec, Text};
