@@ -2,6 +2,8 @@ use super::*;
 use lanchat_proto::blob::UnitHasher;
 use lanchat_proto::codec::{Blob, BoundedVec};
 use lanchat_proto::limits::MIN_UNIT;
+use proptest::prelude::*;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 const UNIT: usize = MIN_UNIT as usize;
@@ -254,4 +256,141 @@ fn what_a_source_began_that_broke_the_rules_is_not_gone_on_with() {
     scene.source(B, &[]);
     let (id, Ask::Piece(again)) = scene.fetch.poll_ask(scene.now).unwrap() else { panic!() };
     assert_eq!((id, again.unit, again.offset), (B, ask.unit, 0));
+}
+
+/// What may happen to holders; the number chooses among those that are there.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Comes { relayed: bool },
+    Sends(usize),
+    SendsDamaged(usize),
+    IsDrained(usize),
+    IsCut(usize),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let which = || 0..4_usize;
+    prop_oneof![
+        2 => any::<bool>().prop_map(|relayed| Event::Comes { relayed }),
+        40 => which().prop_map(Event::Sends),
+        1 => which().prop_map(Event::SendsDamaged),
+        2 => which().prop_map(Event::IsDrained),
+        2 => which().prop_map(Event::IsCut),
+    ]
+}
+
+/// Holders that come and go, what each was asked for, and the sums over all of that.
+struct Crowd {
+    scene: Scene,
+    asked: BTreeMap<SourceId, VecDeque<BlobAsk>>,
+    next: u64,
+    asked_bytes: u64,
+    lost_bytes: u64,
+    damaged: bool,
+}
+
+impl Crowd {
+    fn new(len: usize) -> Self {
+        let mut scene = Scene::new(len);
+        scene.fetch.know_values(scene.list.values().to_vec()).unwrap();
+        Self { scene, asked: BTreeMap::new(), next: 0, asked_bytes: 0, lost_bytes: 0, damaged: false }
+    }
+
+    fn comes(&mut self, relayed: bool) {
+        let id = SourceId(self.next);
+        self.next += 1;
+        self.scene.fetch.source_came(id, relayed);
+        let have = BlobHave { size: self.scene.bytes.len() as u64, units: Blob::default() };
+        self.scene.fetch.have(id, &have).unwrap();
+        self.asked.insert(id, VecDeque::new());
+    }
+
+    fn gone(&mut self, id: SourceId) {
+        let lost = self.asked.remove(&id).unwrap_or_default();
+        self.lost_bytes += lost.iter().map(|ask| u64::from(ask.len)).sum::<u64>();
+        self.scene.fetch.source_gone(id);
+    }
+
+    fn sends(&mut self, id: SourceId, damaged: bool) {
+        let Some(ask) = self.asked.get_mut(&id).and_then(VecDeque::pop_front) else { return };
+        self.scene.now = self.scene.now.plus(Duration::from_millis(1));
+        let (start, _) = self.scene.fetch.units().range(ask.unit).unwrap();
+        let at = usize::try_from(start + ask.offset).unwrap();
+        let good = self.scene.bytes.get(at).copied();
+        let damaged = damaged && good.is_some();
+        if damaged {
+            self.scene.bytes[at] ^= 1;
+            self.damaged = true;
+        }
+        let taken = self.scene.deliver(id, ask);
+        if damaged {
+            self.scene.bytes[at] ^= 1;
+        }
+        if let Err(error) = taken {
+            assert!(self.damaged, "{error}");
+            self.scene.fetch.source_broke(id);
+            self.gone(id);
+        }
+    }
+
+    /// Takes what the fetch wants to ask, and looks whether it may.
+    fn ask(&mut self) {
+        while let Some((id, ask)) = self.scene.fetch.poll_ask(self.scene.now) {
+            let Ask::Piece(ask) = ask else { panic!("the list is known") };
+            let overlaps = |other: &BlobAsk| {
+                let end = |ask: &BlobAsk| ask.offset + u64::from(ask.len);
+                other.unit == ask.unit && other.offset < end(&ask) && ask.offset < end(other)
+            };
+            assert!(!self.asked.values().flatten().any(overlaps), "{ask:?} is on its way already");
+            self.asked_bytes += u64::from(ask.len);
+            self.asked.get_mut(&id).unwrap().push_back(ask);
+        }
+        for (id, asks) in &self.asked {
+            let on_its_way: u64 = asks.iter().map(|ask| u64::from(ask.len)).sum();
+            assert!(on_its_way <= crate::limits::CREDIT_DIRECT, "{id:?}: {on_its_way}");
+        }
+        let drained: Vec<SourceId> =
+            self.asked.keys().copied().filter(|id| self.scene.fetch.is_drained(*id)).collect();
+        drained.into_iter().for_each(|id| self.gone(id));
+    }
+
+    fn happens(&mut self, event: Event) {
+        let ids: Vec<SourceId> = self.asked.keys().copied().collect();
+        let who = |which: usize| ids.get(which % ids.len().max(1)).copied();
+        match event {
+            Event::Comes { relayed } if ids.len() < 4 => self.comes(relayed),
+            Event::Comes { .. } => {}
+            Event::Sends(which) => who(which).into_iter().for_each(|id| self.sends(id, false)),
+            Event::SendsDamaged(which) => who(which).into_iter().for_each(|id| self.sends(id, true)),
+            Event::IsDrained(which) => who(which).into_iter().for_each(|id| self.scene.fetch.drain(id)),
+            Event::IsCut(which) => who(which).into_iter().for_each(|id| self.gone(id)),
+        }
+        self.ask();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn whatever_holders_do_the_content_comes_whole_and_nothing_that_came_is_asked_for_again(
+        len in 0..4 * UNIT,
+        events in proptest::collection::vec(event(), 0..300),
+    ) {
+        let mut crowd = Crowd::new(len);
+        events.into_iter().for_each(|event| crowd.happens(event));
+        let mut turns = 0;
+        while !crowd.scene.fetch.is_complete() {
+            if crowd.asked.is_empty() {
+                crowd.comes(false);
+            }
+            (0..crowd.asked.len()).for_each(|which| crowd.happens(Event::Sends(which)));
+            turns += 1;
+            prop_assert!(turns < 10_000, "it stands still");
+        }
+        prop_assert!(crowd.scene.got == crowd.scene.bytes);
+        if !crowd.damaged {
+            prop_assert_eq!(crowd.asked_bytes - crowd.lost_bytes, len as u64);
+        }
+    }
 }
