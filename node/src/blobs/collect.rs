@@ -1,14 +1,16 @@
 //! Removes what is left over: at the start, then every hour.
 //!
-//! Keeps true: nothing of a fetch that runs is touched; what belongs to a transfer that goes on stays until it was idle
-//! for a day.
+//! Keeps true: nothing of a fetch that runs is touched, and none begins meanwhile; what belongs to a transfer that goes
+//! on stays until it was idle for a day; what belongs together goes together, and the claim that bytes are there before
+//! the bytes.
 
 use super::shelf::{Owner, Part, remove};
 use super::{Files, FromFiles, Inner, limits};
 use lanchat_node_core::boot::{StoredTransfer, TransferState};
 use lanchat_proto::ids::MessageId;
-use std::path::Path;
-use std::sync::Weak;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -28,6 +30,9 @@ pub(super) async fn run(files: Weak<Inner>) {
     }
 }
 
+/// What lies there of one owner, in the order in which it is removed.
+type Parts = BTreeMap<Part, PathBuf>;
+
 /// Time since a file was written to.
 fn age(path: &Path) -> Duration {
     let changed = std::fs::metadata(path).and_then(|metadata| metadata.modified());
@@ -45,11 +50,22 @@ impl Files {
             faults.retain(|offer, _| known(offer));
             complete.retain(known);
         }
-        let Ok(all) = self.0.shelf.list() else { return };
-        for (owner, part, path) in all {
-            let fetched = matches!(owner, Owner::Offer(offer) if self.0.state().fetches.contains_key(&offer));
-            if !fetched && self.is_over(&owner, part, &path, transfers) {
-                remove(&path);
+        let mut all: BTreeMap<Owner, Parts> = BTreeMap::new();
+        for (owner, part, path) in self.0.shelf.list().unwrap_or_default() {
+            all.entry(owner).or_default().insert(part, path);
+        }
+        for (owner, parts) in all {
+            match owner {
+                Owner::Content(hash) => {
+                    let mut offers = transfers.iter().filter(|row| row.file.hash == hash);
+                    if !offers.any(|row| !is_gone(row.state)) && idle(&parts) > limits::UNKNOWN {
+                        parts.values().for_each(|path| remove(path));
+                    }
+                }
+                Owner::Offer(offer) => {
+                    let row = transfers.iter().find(|row| row.offer == offer);
+                    self.collect_offer(offer, row.map(|row| row.state), &parts);
+                }
             }
         }
         self.0
@@ -60,28 +76,46 @@ impl Files {
             .for_each(|path| remove(path));
     }
 
-    fn is_over(&self, owner: &Owner, part: Part, path: &Path, transfers: &[StoredTransfer]) -> bool {
-        use TransferState as S;
-        let gone = |state: S| matches!(state, S::Cancelled | S::Rejected);
-        match owner {
-            Owner::Content(hash) => {
-                let mut offers = transfers.iter().filter(|row| row.file.hash == *hash);
-                !offers.any(|row| !gone(row.state)) && age(path) > limits::UNKNOWN
-            }
-            Owner::Offer(offer) => {
-                let row = transfers.iter().find(|row| row.offer == *offer);
-                let Some(row) = row else { return age(path) > limits::UNKNOWN };
-                match part {
-                    Part::Saved => gone(row.state),
-                    Part::Wish => gone(row.state) || row.state == S::Complete,
-                    _ => {
-                        let partial = self.0.shelf.path(owner, Part::Partial);
-                        gone(row.state)
-                            || row.state == S::Complete
-                            || age(&partial).min(age(path)) > limits::IDLE
-                    }
-                }
-            }
+    /// Removes what an offer needs no more.
+    fn collect_offer(&self, offer: MessageId, state: Option<TransferState>, parts: &Parts) {
+        // A fetch that begins meanwhile opens its files after this, or is seen.
+        let _turn = self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.0.state().fetches.contains_key(&offer) {
+            return;
         }
+        let fetched: Parts = parts
+            .iter()
+            .filter(|(part, _)| part.is_fetched())
+            .map(|(part, path)| (*part, path.clone()))
+            .collect();
+        let over: Parts = match state {
+            None if idle(parts) > limits::UNKNOWN => parts.clone(),
+            None => Parts::new(),
+            Some(state) if is_gone(state) => parts.clone(),
+            Some(TransferState::Complete) => parts
+                .iter()
+                .filter(|(part, _)| **part != Part::Saved)
+                .map(|(part, path)| (*part, path.clone()))
+                .collect(),
+            // What is said of bytes that are not there is said of nothing.
+            Some(_) if fetched.is_empty() => return,
+            // What is said of bytes that are not there is said of nothing.
+            Some(_) if !fetched.contains_key(&Part::Partial) || idle(&fetched) > limits::IDLE => {
+                self.0.state().progress.remove(&offer);
+                fetched
+            }
+            Some(_) => Parts::new(),
+        };
+        over.values().for_each(|path| remove(path));
     }
+}
+
+/// Whether nobody will ask for it any more.
+fn is_gone(state: TransferState) -> bool {
+    matches!(state, TransferState::Cancelled | TransferState::Rejected)
+}
+
+/// Time since any of these was written to.
+fn idle(parts: &Parts) -> Duration {
+    parts.values().map(|path| age(path)).min().unwrap_or_default()
 }

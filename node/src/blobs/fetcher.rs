@@ -7,8 +7,9 @@
 
 mod run;
 
+use super::partial::{Confirmed, Found, Partial};
 use super::shelf::{KeptPath, Owner, Part};
-use super::{Files, FromFiles, finish, limits, partial::Found, partial::Partial, source, space};
+use super::{Files, FromFiles, finish, limits, source, space};
 use crate::platform;
 use lanchat_net::Link;
 use lanchat_node_core::boot::LinkId;
@@ -145,14 +146,14 @@ impl Files {
             self.0.shelf.remove_fetch(&offer);
             return Ok(None);
         }
-        let found = Partial::open(&self.0.shelf, offer, body).map_err(|error| failure(&error))?;
-        let done: u64 = found.done.iter().filter_map(|unit| found.unit_len(unit)).sum();
-        let left = body.size.saturating_sub(done);
+        // Two that begin at once do not both take what is only enough for one, and nothing is collected meanwhile.
+        let _turn = self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = Partial::open(&self.0.shelf, offer, body).map_err(|error| failure(&error))?;
+        found.look().map_err(|error| failure(&error))?;
+        let left = body.size.saturating_sub(found.done_bytes());
         let target = self.target(&offer);
         let beside = platform::same_volume(self.0.shelf.dir(), &target);
         let at_target = if beside { left } else { body.size };
-        // Two that begin at once do not both take what is only enough for one.
-        let _turn = self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner);
         let all = left.saturating_add(self.still_coming());
         if !space::has_room(self.0.shelf.dir(), all) || !space::has_room(&target, at_target) {
             return Err(FetchEnd::NoRoom);
@@ -195,6 +196,15 @@ impl Files {
     /// Saves a whole file under its final name. Blocks.
     fn save(&self, offer: MessageId, body: &FileBody, partial: &Partial) -> Result<PathBuf, FetchEnd> {
         let name = FileName::new(&body.name).map_err(|error| FetchEnd::Failed(error.to_string()))?;
+        match partial.confirm(&self.0.stopping).map_err(|error| failure(&error))? {
+            Confirmed::Good => {}
+            Confirmed::Damaged(good) => {
+                tracing::warn!(%offer, size = body.size, good, "What came of a file earlier is damaged on the disk");
+                self.show(offer, |progress| progress.done = good);
+                return Err(FetchEnd::Broken);
+            }
+            Confirmed::Stopped => return Err(FetchEnd::Broken),
+        }
         let whole = finish::Whole {
             offer,
             file: &partial.file,
@@ -204,7 +214,11 @@ impl Files {
         };
         let owner = Owner::Offer(offer);
         let about_to = |path: &std::path::Path| self.0.shelf.keep(&owner, Part::Saved, &KeptPath::new(path)?);
-        let path = finish::save(&whole, &self.target(&offer), about_to).map_err(|error| failure(&error))?;
+        let saved = finish::save(&whole, &self.target(&offer), about_to);
+        let path = saved.map_err(|error| {
+            keep_all(partial);
+            failure(&error)
+        })?;
         self.0.shelf.remove_fetch(&offer);
         let mut state = self.0.state();
         state.complete.insert(offer);
@@ -228,6 +242,13 @@ impl Files {
             }
         };
         drop(tokio::time::timeout(limits::STOP, ending).await);
+    }
+}
+
+/// Writes down that all of a file is there which is not saved yet.
+fn keep_all(partial: &Partial) {
+    if let Err(error) = partial.claim_all() {
+        tracing::warn!(%error, "How far a fetch is could not be written down");
     }
 }
 

@@ -1,8 +1,10 @@
 //! What of a file has come so far, on disk.
 //!
-//! Keeps true: a unit is claimed only after a sync of the disk that covers its bytes; what was claimed last is hashed
-//! again before it is believed, and what may have come after it is hashed too, so that neither a crash nor a full disk
-//! costs more than it has to. Nothing here is named by anybody else.
+//! Keeps true: a unit is claimed only after a sync of the disk that covers its bytes, and a claim that is not believed any
+//! more is taken back on disk before anything is written; bytes that are not there are not claimed; what was claimed last
+//! is hashed again before it is believed, and what may have come after it is hashed too, so that neither a crash nor a
+//! full disk costs more than it has to; what an earlier run of the program claimed and this one did not look at is hashed
+//! before the file is saved. Nothing here is named by anybody else.
 
 use super::limits::{HASH_BLOCK, REHASH_BYTES, REHASH_UNITS};
 use super::shelf::{Owner, Part, Shelf};
@@ -18,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What is kept of how far a fetch is.
 #[derive(Serialize, Deserialize)]
@@ -28,12 +31,29 @@ struct Have {
     units: Blob<MAX_HELD>,
 }
 
-/// Bytes of an offer's file that were claimed, whatever the file is.
+impl Have {
+    /// The units that it claims, of those that lie in the first so many bytes: what is not there cannot be good.
+    fn claims(&self, there: u64) -> Option<UnitSet> {
+        let units = Units::of(self.size).ok()?;
+        let mut claimed = UnitSet::from_bytes(units.count(), &self.units)?;
+        let beyond = |unit: &u32| units.range(*unit).map_or(true, |(start, len)| start + len > there);
+        for unit in claimed.iter().filter(beyond).collect::<Vec<_>>() {
+            claimed.remove(unit);
+        }
+        Some(claimed)
+    }
+}
+
+/// Bytes of an offer's file that were claimed and are there, whatever the file is.
 pub(super) fn claimed_bytes(shelf: &Shelf, owner: &Owner) -> Option<u64> {
     let have = shelf.kept::<Have>(owner, Part::Have)?;
-    let units = Units::of(have.size).ok()?;
-    let claimed = UnitSet::from_bytes(units.count(), &have.units)?;
-    Some(claimed.iter().filter_map(|unit| units.range(unit).ok()).map(|(_, len)| len).sum())
+    let there = std::fs::metadata(shelf.path(owner, Part::Partial)).map_or(0, |metadata| metadata.len());
+    Some(bytes_of(&Units::of(have.size).ok()?, &have.claims(there)?))
+}
+
+/// Bytes of these units.
+fn bytes_of(units: &Units, set: &UnitSet) -> u64 {
+    set.iter().filter_map(|unit| units.range(unit).ok()).map(|(_, len)| len).sum()
 }
 
 /// A file that is being fetched.
@@ -42,7 +62,10 @@ pub(super) struct Partial {
     shelf: Shelf,
     owner: Owner,
     hash: BlobHash,
-    size: u64,
+    units: Units,
+    list: Option<Arc<UnitList>>,
+    /// Units that an earlier run of the program claimed, and that this one did not look at.
+    believed: Arc<Mutex<UnitSet>>,
     pub(super) file: Arc<File>,
 }
 
@@ -51,14 +74,46 @@ pub(super) struct Found {
     pub(super) partial: Partial,
     pub(super) done: UnitSet,
     /// The list of chaining values, checked.
-    pub(super) list: Option<UnitList>,
+    pub(super) list: Option<Arc<UnitList>>,
+    /// What is claimed on disk.
+    recorded: Option<Have>,
+}
+
+/// What became of looking at all that a file consists of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Confirmed {
+    /// All of it is good.
+    Good,
+    /// So many bytes are good, the others are claimed no more.
+    Damaged(u64),
+    /// The program ends.
+    Stopped,
 }
 
 impl Found {
-    /// Bytes of a unit.
-    pub(super) fn unit_len(&self, unit: u32) -> Option<u64> {
-        let units = Units::of(self.partial.size).ok()?;
-        units.range(unit).ok().map(|(_, len)| len)
+    /// Bytes that are there.
+    pub(super) fn done_bytes(&self) -> u64 {
+        bytes_of(&self.partial.units, &self.done)
+    }
+
+    /// Hashes what is not to be believed without, and takes back on disk what is claimed and not believed. To be done
+    /// before anything is written. Blocks.
+    pub(super) fn look(&mut self) -> io::Result<()> {
+        if let Some(list) = &self.list {
+            self.partial.look_again(list, &mut self.done)?;
+        }
+        let recorded = self.recorded.take();
+        let same = match &recorded {
+            Some(have) => have.is_of(&self.partial) && *have.units == *self.done.to_bytes(),
+            None => self.done.is_empty(),
+        };
+        if same { Ok(()) } else { self.partial.claim(&self.done) }
+    }
+}
+
+impl Have {
+    fn is_of(&self, partial: &Partial) -> bool {
+        self.hash == partial.hash && self.size == partial.units.size()
     }
 }
 
@@ -68,27 +123,37 @@ impl Partial {
         let owner = Owner::Offer(offer);
         let units = Units::of(body.size).map_err(io::Error::other)?;
         let file = platform::open_private(&shelf.path(&owner, Part::Partial))?;
-        let partial =
-            Self { shelf: shelf.clone(), owner, hash: body.hash, size: body.size, file: Arc::new(file) };
+        let there = file.metadata()?.len();
         let list =
             if units.count() == 1 { Some(vec![body.hash.0]) } else { shelf.values(&owner, units.count()) };
-        let list = list.and_then(|values| UnitList::check(units, values, &body.hash).ok());
-        let claimed = shelf.kept::<Have>(&owner, Part::Have);
-        let claimed = claimed.filter(|have| have.hash == body.hash && have.size == body.size);
-        let claimed = claimed.and_then(|have| UnitSet::from_bytes(units.count(), &have.units));
-        let mut done = claimed.unwrap_or_else(|| UnitSet::none(units.count()));
-        match &list {
-            Some(list) => partial.look_again(list, &mut done)?,
-            // Without its list nothing can be believed.
-            None => done = UnitSet::none(units.count()),
-        }
-        Ok(Found { partial, done, list })
+        let list = list.and_then(|values| UnitList::check(units, values, &body.hash).ok()).map(Arc::new);
+        let mut partial = Self {
+            shelf: shelf.clone(),
+            owner,
+            hash: body.hash,
+            units,
+            list: list.clone(),
+            believed: Arc::new(Mutex::new(UnitSet::none(units.count()))),
+            file: Arc::new(file),
+        };
+        let recorded = shelf.kept::<Have>(&owner, Part::Have);
+        let claimed = recorded.as_ref().filter(|have| have.is_of(&partial));
+        // Without its list nothing can be believed.
+        let claimed = claimed.filter(|_| list.is_some()).and_then(|have| have.claims(there));
+        let done = claimed.unwrap_or_else(|| UnitSet::none(units.count()));
+        partial.believed = Arc::new(Mutex::new(done.clone()));
+        Ok(Found { partial, done, list, recorded })
+    }
+
+    fn believed(&self) -> MutexGuard<'_, UnitSet> {
+        // Every change of it is whole before anything can panic.
+        self.believed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hashes the last units that are claimed, and those that may have come after them.
     fn look_again(&self, list: &UnitList, done: &mut UnitSet) -> io::Result<()> {
         let units = list.units();
-        let len = self.file.metadata()?.len();
+        let there = self.file.metadata()?.len();
         let most = u32::try_from(REHASH_BYTES / units.unit_len()).unwrap_or(u32::MAX).clamp(1, REHASH_UNITS)
             as usize;
         let all: Vec<u32> = done.iter().collect();
@@ -99,7 +164,8 @@ impl Partial {
         let looked: Vec<u32> = claimed.chain(maybe).chain(late).collect();
         let mut block = vec![0; HASH_BLOCK];
         for unit in looked {
-            if self.is_good(list, unit, len, &mut block)? {
+            self.believed().remove(unit);
+            if self.is_good(list, unit, there, &mut block) {
                 done.add(unit);
             } else {
                 done.remove(unit);
@@ -108,22 +174,64 @@ impl Partial {
         Ok(())
     }
 
-    fn is_good(&self, list: &UnitList, unit: u32, file_len: u64, block: &mut [u8]) -> io::Result<bool> {
+    /// Whether the bytes of a unit are its own. Some that cannot be read are not: they are fetched and written again.
+    fn is_good(&self, list: &UnitList, unit: u32, there: u64, block: &mut [u8]) -> bool {
         let units = list.units();
-        let (start, len) = units.range(unit).map_err(io::Error::other)?;
-        if start + len > file_len {
-            return Ok(false);
+        let Ok((start, len)) = units.range(unit) else { return false };
+        let Ok(mut hasher) = UnitHasher::new(&units, unit) else { return false };
+        if start + len > there {
+            return false;
         }
-        let mut hasher = UnitHasher::new(&units, unit).map_err(io::Error::other)?;
         let mut at = 0;
         while at < len {
             let most = usize::try_from(len - at).unwrap_or(usize::MAX).min(block.len());
             let part = block.get_mut(..most).unwrap_or_default();
-            read_exact_at(&self.file, part, start + at)?;
+            if let Err(error) = read_exact_at(&self.file, part, start + at) {
+                tracing::warn!(%error, unit, "A unit of a file that is being fetched cannot be read");
+                return false;
+            }
             hasher.update(part);
             at += most as u64;
         }
-        Ok(list.verify(unit, &hasher).is_ok())
+        list.verify(unit, &hasher).is_ok()
+    }
+
+    /// Looks at whatever of a file that is to be saved no hash was computed of since the start of the program. What is
+    /// not good is claimed no more. Blocks.
+    pub(super) fn confirm(&self, stopping: &AtomicBool) -> io::Result<Confirmed> {
+        let there = self.file.metadata()?.len();
+        if there > self.units.size() {
+            // Nothing of ours lies there.
+            self.file.set_len(self.units.size())?;
+        }
+        let mut done = UnitSet::all(self.units.count());
+        let beyond = |unit: &u32| self.units.range(*unit).map_or(true, |(start, len)| start + len > there);
+        for unit in (0..self.units.count()).filter(beyond) {
+            done.remove(unit);
+        }
+        let mut block = vec![0; HASH_BLOCK];
+        let believed: Vec<u32> = self.believed().iter().collect();
+        for unit in believed {
+            if stopping.load(Ordering::Relaxed) {
+                self.claim(&done)?;
+                return Ok(Confirmed::Stopped);
+            }
+            let good = self.list.as_ref().is_some_and(|list| self.is_good(list, unit, there, &mut block));
+            if !good {
+                done.remove(unit);
+            }
+            self.believed().remove(unit);
+        }
+        if done.len() == self.units.count() {
+            return Ok(Confirmed::Good);
+        }
+        self.claim(&done)?;
+        Ok(Confirmed::Damaged(bytes_of(&self.units, &done)))
+    }
+
+    /// Claims all of it, so that what came is not fetched again. Blocks.
+    pub(super) fn claim_all(&self) -> io::Result<()> {
+        self.claim(&UnitSet::all(self.units.count()))
     }
 
     /// Keeps the list of chaining values.
@@ -140,7 +248,7 @@ impl Partial {
     pub(super) fn claim(&self, done: &UnitSet) -> io::Result<()> {
         self.sync()?;
         let units = Blob::new(done.to_bytes().to_vec()).map_err(io::Error::other)?;
-        let have = Have { hash: self.hash, size: self.size, units };
+        let have = Have { hash: self.hash, size: self.units.size(), units };
         self.shelf.keep(&self.owner, Part::Have, &have)
     }
 

@@ -32,34 +32,39 @@ impl KeptPath {
     }
 }
 
-/// What a file is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What a file is for. In the order in which they are removed: no claim outlives what it claims.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Part {
-    /// The bytes that came so far.
-    Partial,
-    /// Which units of them are good.
+    /// Which units of what came are good.
     Have,
+    /// What is offered lies there (named by its hash).
+    Source,
     /// The list of chaining values.
     Values,
+    /// The bytes that came so far.
+    Partial,
     /// Where the user wants it.
     Wish,
     /// Where it was saved.
     Saved,
-    /// What is offered lies there (named by its hash).
-    Source,
 }
 
 impl Part {
-    const ALL: [Self; 6] = [Self::Partial, Self::Have, Self::Values, Self::Wish, Self::Saved, Self::Source];
+    const ALL: [Self; 6] = [Self::Have, Self::Source, Self::Values, Self::Partial, Self::Wish, Self::Saved];
+
+    /// Whether it is there only as long as a file is being fetched.
+    pub(super) fn is_fetched(self) -> bool {
+        matches!(self, Self::Have | Self::Values | Self::Partial)
+    }
 
     fn extension(self) -> &'static str {
         match self {
-            Self::Partial => "partial",
             Self::Have => "have",
+            Self::Source => "source",
             Self::Values => "values",
+            Self::Partial => "partial",
             Self::Wish => "wish",
             Self::Saved => "saved",
-            Self::Source => "source",
         }
     }
 }
@@ -160,7 +165,7 @@ impl Shelf {
 
     /// Removes whatever a fetch of an offer needs, and no word of where it was saved.
     pub(super) fn remove_fetch(&self, offer: &MessageId) {
-        for part in [Part::Have, Part::Partial, Part::Values, Part::Wish] {
+        for part in [Part::Have, Part::Values, Part::Partial, Part::Wish] {
             self.remove(&Owner::Offer(*offer), part);
         }
     }

@@ -1,6 +1,7 @@
 //! What people and other nodes see of files: two places on loopback, and holders that follow a script.
 
 mod resume;
+mod saving;
 mod stories;
 
 use super::*;

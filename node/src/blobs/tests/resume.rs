@@ -8,19 +8,19 @@ use lanchat_proto::wire::blob::{BlobAsk, BlobAskValues, BlobHave, BlobValues, Pi
 
 /// A holder that follows a script.
 #[derive(Clone)]
-struct Script {
-    bytes: Arc<Vec<u8>>,
-    values: Arc<Vec<[u8; 32]>>,
+pub(super) struct Script {
+    pub(super) bytes: Arc<Vec<u8>>,
+    pub(super) values: Arc<Vec<[u8; 32]>>,
     /// Bytes of content sent, by all streams.
-    sent: Arc<AtomicU64>,
+    pub(super) sent: Arc<AtomicU64>,
     /// Bytes after which a stream is dropped.
-    cut: Arc<AtomicU64>,
+    pub(super) cut: Arc<AtomicU64>,
     /// Whether one byte of every unit is another.
     lies: bool,
 }
 
 impl Script {
-    fn new(place: &Place, len: usize) -> (Self, FileBody) {
+    pub(super) fn new(place: &Place, len: usize) -> (Self, FileBody) {
         let bytes = content(len);
         let path = place.write("source", &bytes);
         let hashed = hash_file(&path, &Watched::default()).unwrap();
@@ -36,7 +36,7 @@ impl Script {
     }
 
     /// Serves every stream of a device.
-    fn hold(self, mut device: Device) {
+    pub(super) fn hold(self, mut device: Device) {
         tokio::spawn(async move {
             let _runs = &device.net;
             while let Some(event) = device.events.recv().await {

@@ -1,0 +1,159 @@
+//! What was fetched before, by a program that was killed, and how a file that is whole gets its name.
+
+use super::resume::Script;
+use super::*;
+use crate::blobs::partial::Partial;
+use lanchat_node_core::fetch::UnitSet;
+use lanchat_proto::blob::{UnitList, Units};
+
+/// So many units that not all which were claimed are looked at when the fetch goes on.
+const UNITS: u32 = 90;
+const CAME: u32 = 80;
+const MIB: usize = 1 << 20;
+
+/// A receiver with its holder.
+struct Scene {
+    to: Place,
+    script: Script,
+    row: StoredTransfer,
+    link: lanchat_net::Link,
+    _receiver: Device,
+}
+
+impl Scene {
+    async fn new(seed: u8, len: usize) -> Self {
+        let to = Place::new();
+        let (mut sender, mut receiver) = (Device::new(seed).await, Device::new(seed + 1).await);
+        let link = receiver.link(&mut sender).await;
+        let (script, body) = Script::new(&to, len);
+        script.clone().hold(sender);
+        Self { to, script, row: row(offer(1), body), link, _receiver: receiver }
+    }
+
+    /// As an earlier run of the program left it.
+    fn came(&self, count: u32) {
+        let found = Partial::open(&self.to.files.0.shelf, self.row.offer, &self.row.file).unwrap();
+        let bytes = &self.script.bytes[..count as usize * MIB];
+        assert_eq!(platform::write_at(&found.partial.file, bytes, 0).unwrap(), bytes.len());
+        let units = Units::of(self.row.file.size).unwrap();
+        let list = UnitList::check(units, self.script.values.to_vec(), &self.row.file.hash).unwrap();
+        found.partial.keep_list(&list).unwrap();
+        let mut done = UnitSet::none(units.count());
+        (0..count).for_each(|unit| done.add(unit));
+        found.partial.claim(&done).unwrap();
+    }
+
+    fn path(&self, part: Part) -> PathBuf {
+        self.to.files.0.shelf.path(&Owner::Offer(self.row.offer), part)
+    }
+
+    async fn restart(&mut self) {
+        let other = std::mem::replace(&mut self.to, Place::new());
+        self.to = other.restart().await;
+    }
+
+    /// Fetches until that ends with a word other than broken. Bytes that were sent.
+    async fn fetch(&mut self) -> (FetchEnd, u64) {
+        self.script.sent.store(0, Ordering::Relaxed);
+        loop {
+            self.to.files.fetch(order(&self.row, &self.link), self.link.clone());
+            match self.to.end(LinkId(self.link.id().0)).await {
+                FetchEnd::Broken => {}
+                end => return (end, self.script.sent.load(Ordering::Relaxed)),
+            }
+        }
+    }
+
+    fn is_saved_once(&self) -> bool {
+        let saved = self.to.saved();
+        saved.len() == 1 && saved["file.bin"] == *self.script.bytes
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whichever_part_is_lost_the_saved_file_is_right() {
+    let all = u64::from(UNITS) * MIB as u64;
+    let rest = u64::from(UNITS - CAME) * MIB as u64;
+    for (seed, lost, at_most) in [
+        (40, None, rest),
+        (42, Some(Part::Partial), all),
+        (44, Some(Part::Have), all - u64::from(limits::REHASH_UNITS) * MIB as u64),
+        (46, Some(Part::Values), all),
+    ] {
+        let mut scene = Scene::new(seed, UNITS as usize * MIB).await;
+        scene.came(CAME);
+        if let Some(lost) = lost {
+            std::fs::remove_file(scene.path(lost)).unwrap();
+        }
+        scene.restart().await;
+        let shown = scene.to.files.progress(&scene.row.offer).map_or(0, |progress| progress.done);
+        assert_eq!(shown > 0, !matches!(lost, Some(Part::Partial | Part::Have)), "{lost:?}: {shown}");
+        let (end, sent) = scene.fetch().await;
+        assert_eq!(end, FetchEnd::Complete, "{lost:?}");
+        assert!(scene.is_saved_once(), "{lost:?}");
+        assert_eq!(sent, at_most, "{lost:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_damaged_on_the_disk_between_two_runs_is_fetched_again_before_the_file_is_saved() {
+    let mut scene = Scene::new(48, UNITS as usize * MIB).await;
+    scene.came(CAME);
+    let file = std::fs::File::options().write(true).open(scene.path(Part::Partial)).unwrap();
+    platform::write_at(&file, b"damaged", 3 << 20).unwrap();
+    scene.restart().await;
+    let (end, sent) = scene.fetch().await;
+    assert_eq!(end, FetchEnd::Complete);
+    assert!(scene.is_saved_once());
+    assert_eq!(sent, u64::from(UNITS - CAME + 1) * MIB as u64, "what is missing, and the damaged unit");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_that_is_not_believed_is_taken_back_before_anything_is_written() {
+    let mut scene = Scene::new(50, UNITS as usize * MIB).await;
+    scene.came(CAME);
+    std::fs::remove_file(scene.path(Part::Partial)).unwrap();
+    scene.restart().await;
+    scene.script.cut.store(0, Ordering::Relaxed);
+    scene.to.files.fetch(order(&scene.row, &scene.link), scene.link.clone());
+    assert_eq!(scene.to.end(LinkId(scene.link.id().0)).await, FetchEnd::Broken);
+    // The file has its length again, as after its last unit came first.
+    let file = std::fs::File::options().write(true).open(scene.path(Part::Partial)).unwrap();
+    file.set_len(scene.row.file.size).unwrap();
+    scene.restart().await;
+    assert_eq!(scene.to.files.progress(&scene.row.offer).map(|progress| progress.done), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_parts_of_an_offer_are_collected_together() {
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(25 * 3600);
+    let parts = [Part::Have, Part::Values, Part::Partial];
+    for lost in [None, Some(Part::Partial), Some(Part::Have), Some(Part::Values)] {
+        for old in [true, false] {
+            let scene = Scene::new(52, 3 * MIB).await;
+            scene.came(2);
+            if let Some(lost) = lost {
+                std::fs::remove_file(scene.path(lost)).unwrap();
+            }
+            for part in parts.into_iter().filter(|part| old && Some(*part) != lost) {
+                let file = std::fs::File::options().write(true).open(scene.path(part)).unwrap();
+                file.set_modified(long_ago).unwrap();
+            }
+            scene.to.files.collect(std::slice::from_ref(&scene.row));
+            let kept = parts.into_iter().filter(|part| scene.path(*part).exists()).count();
+            let expected = match (old, lost) {
+                (true, _) | (_, Some(Part::Partial)) => 0,
+                (false, None) => 3,
+                (false, Some(_)) => 2,
+            };
+            assert_eq!(kept, expected, "{lost:?}, old: {old}");
+        }
+    }
+    // A part whose bytes are old, but that was added to.
+    let scene = Scene::new(54, 3 * MIB).await;
+    scene.came(2);
+    let file = std::fs::File::options().write(true).open(scene.path(Part::Partial)).unwrap();
+    file.set_modified(long_ago).unwrap();
+    scene.to.files.collect(std::slice::from_ref(&scene.row));
+    assert!(parts.into_iter().all(|part| scene.path(part).exists()));
+}
