@@ -126,6 +126,7 @@ impl NodeState {
             now,
         };
         node.peers.restore(&node.me, stored.profiles, stored.roots, stored.devices);
+        node.rejoin_words();
         node.start_session();
         node.dial_known_devices();
         Ok(node)

@@ -1,8 +1,9 @@
 //! Offered files: who offers what to whom, how far each is, and from whom it is fetched.
 //!
-//! Keeps true: an offer is a transfer from the moment it is on disk; a transfer that is over stays so; a file is fetched over
-//! one link at a time, the best there is, and goes on by itself after whatever broke it. Goes in: offers, words, links,
-//! what the user wants, ends of fetches. Goes out: orders to fetch, words, changes. The rules: `docs/protocol.md#transfer`.
+//! Keeps true: an offer is a transfer from the moment it is on disk; what is complete stays so; both sides come to the same
+//! end, in whatever order their words come and whatever a crash kept of them; a file is fetched over one link at a time,
+//! the best there is, and goes on by itself after whatever broke it. Goes in: offers, words, links, what the user wants,
+//! ends of fetches. Goes out: orders to fetch, words, changes. The rules: `docs/protocol.md#transfer`.
 
 use crate::boot::{AutoAccept, LinkId, RequestId, StoredTransfer, TransferState};
 use crate::input::{FetchEnd, TransferAct};
@@ -31,6 +32,22 @@ struct Transfer {
     failures: u32,
     /// Paused here, by the user; not stored apart from the state.
     held: bool,
+    /// Its author does not offer it any more; the author's word for that is what is stored.
+    withdrawn: bool,
+}
+
+impl Transfer {
+    fn new(stored: StoredTransfer, known: bool) -> Self {
+        let held = stored.state == TransferState::Paused && stored.error.is_empty();
+        Self { stored, known, fetching: None, failures: 0, held, withdrawn: false }
+    }
+
+    /// Whether it is to be fetched when there is a link and a place.
+    fn waits(&self) -> bool {
+        use TransferState as S;
+        let wanted = matches!(self.stored.state, S::Waiting | S::Running);
+        self.known && (wanted || (self.stored.state == S::Paused && !self.held))
+    }
 }
 
 /// All transfers.
@@ -45,10 +62,14 @@ impl Transfers {
             if stored.state == TransferState::Running {
                 stored.state = TransferState::Waiting;
             }
-            let held = stored.state == TransferState::Paused && stored.error.is_empty();
-            (stored.offer, Transfer { stored, known: true, fetching: None, failures: 0, held })
+            (stored.offer, Transfer::new(stored, true))
         };
         Self { all: stored.into_iter().map(transfer).collect() }
+    }
+
+    /// A transfer as it is to be stored now.
+    pub(crate) fn row(&self, offer: &MessageId) -> Option<&StoredTransfer> {
+        self.all.get(offer).map(|transfer| &transfer.stored)
     }
 
     fn open(&self) -> usize {
@@ -85,6 +106,7 @@ impl NodeState {
         if self.transfers.open() >= MAX_TRANSFERS {
             return None;
         }
+        let wanted = stored.author != self.me.user && self.is_fetched_unasked(&stored.author, file.size);
         let row = StoredTransfer {
             offer: header.message,
             conversation: header.conversation,
@@ -92,16 +114,23 @@ impl NodeState {
             author: stored.author,
             device: header.device,
             file,
-            state: TransferState::Offered,
+            state: if wanted { TransferState::Waiting } else { TransferState::Offered },
             error: String::new(),
         };
-        let transfer =
-            Transfer { stored: row.clone(), known: false, fetching: None, failures: 0, held: false };
-        self.transfers.all.insert(row.offer, transfer);
+        self.transfers.all.insert(row.offer, Transfer::new(row.clone(), false));
         Some(row)
     }
 
-    /// An offer is on disk: it is shown, and fetched if the user wants that without being asked.
+    fn is_fetched_unasked(&self, author: &UserId, size: u64) -> bool {
+        size <= self.settings.auto_accept_max
+            && match &self.settings.auto_accept {
+                AutoAccept::Never => false,
+                AutoAccept::From(users) => users.contains(author),
+                AutoAccept::All => true,
+            }
+    }
+
+    /// An offer is on disk: it is shown, and fetched if it was taken unasked.
     pub(crate) fn offer_on_disk(&mut self, offer: MessageId) {
         let Some(transfer) = self.transfers.all.get_mut(&offer) else { return };
         if std::mem::replace(&mut transfer.known, true) {
@@ -111,29 +140,40 @@ impl NodeState {
         self.event(Event::Transfer { offer });
         let records: Vec<FileRecord> = self.words.about(&row.conversation, &offer).cloned().collect();
         records.iter().for_each(|record| self.file_word(record));
-        let wanted = row.file.size <= self.settings.auto_accept_max
-            && match &self.settings.auto_accept {
-                AutoAccept::Never => false,
-                AutoAccept::From(users) => users.contains(&row.author),
-                AutoAccept::All => true,
-            };
         let state = self.transfers.all.get(&offer).map(|transfer| transfer.stored.state);
-        if wanted && row.author != self.me.user && state == Some(TransferState::Offered) {
-            drop(self.act_on(offer, TransferAct::Accept));
+        if row.author != self.me.user && state == Some(TransferState::Waiting) {
+            self.say_of_file(row.conversation, offer, FileWord::Accepted, Vec::new());
+            self.transfer_due(offer);
         }
     }
 
-    /// Moves a transfer on and writes that down.
-    fn set_transfer(&mut self, offer: MessageId, state: TransferState, error: &str) {
-        let Some(transfer) = self.transfers.all.get_mut(&offer) else { return };
+    /// Moves a transfer on. Returns what is to be written of that.
+    fn move_on(&mut self, offer: MessageId, state: TransferState, error: &str) -> Vec<Change> {
+        let Some(transfer) = self.transfers.all.get_mut(&offer) else { return Vec::new() };
         if transfer.stored.state == state && transfer.stored.error == error {
-            return;
+            return Vec::new();
         }
         transfer.stored.state = state;
         error.clone_into(&mut transfer.stored.error);
         let row = transfer.stored.clone();
-        self.save(vec![Change::Transfer(row)]);
         self.event(Event::Transfer { offer });
+        vec![Change::Transfer(row)]
+    }
+
+    /// Moves a transfer on and writes that down.
+    fn set_transfer(&mut self, offer: MessageId, state: TransferState, error: &str) {
+        let changes = self.move_on(offer, state, error);
+        self.save(changes);
+    }
+
+    /// Moves a transfer on by a decision that the others have to hear of: both are written at once, so that a crash
+    /// does not leave the one without the other.
+    fn decide(&mut self, offer: MessageId, state: TransferState, word: FileWord) {
+        let conversation = self.transfers.row(&offer).map(|row| row.conversation);
+        let changes = self.move_on(offer, state, "");
+        if let Some(conversation) = conversation {
+            self.say_of_file(conversation, offer, word, changes);
+        }
     }
 
     /// The user acts on a transfer.
@@ -147,18 +187,16 @@ impl NodeState {
         match act {
             TransferAct::Accept if !mine && matches!(row.state, S::Offered | S::Failed | S::Rejected) => {
                 self.hold(offer, false);
-                self.set_transfer(offer, S::Waiting, "");
-                self.say_of_file(row.conversation, offer, FileWord::Accepted);
+                self.decide(offer, S::Waiting, FileWord::Accepted);
                 self.transfer_due(offer);
             }
             TransferAct::Reject if !mine && row.state == S::Offered => {
-                self.set_transfer(offer, S::Rejected, "");
-                self.say_of_file(row.conversation, offer, FileWord::Rejected);
+                self.decide(offer, S::Rejected, FileWord::Rejected);
             }
             TransferAct::Pause if !row.state.is_over() && row.state != S::Offered => {
                 self.hold(offer, true);
-                self.stop_file(offer, false);
                 self.set_transfer(offer, S::Paused, "");
+                self.stop_file(offer, false);
             }
             // One that failed may be fetched again until it is withdrawn.
             TransferAct::Resume if row.state == S::Paused || (!mine && row.state == S::Failed) => {
@@ -172,10 +210,10 @@ impl NodeState {
             TransferAct::Cancel
                 if (outgoing || !mine) && (!row.state.is_over() || row.state == S::Failed) =>
             {
-                self.stop_file(offer, true);
-                self.set_transfer(offer, S::Cancelled, "");
+                self.withdraw(offer, outgoing);
                 let word = if outgoing { FileWord::Withdrawn } else { FileWord::Cancelled };
-                self.say_of_file(row.conversation, offer, word);
+                self.decide(offer, S::Cancelled, word);
+                self.stop_file(offer, true);
             }
             _ => return impossible,
         }
@@ -208,6 +246,7 @@ impl NodeState {
         }
     }
 
+    /// Stops a transfer that is not to go on by itself any more, by its state: its place is free for others.
     fn stop_file(&mut self, offer: MessageId, discard: bool) {
         self.timers.cancel(Timer::Transfer(offer));
         if let Some(transfer) = self.transfers.all.get_mut(&offer) {
@@ -217,44 +256,115 @@ impl NodeState {
         self.fetch_next();
     }
 
-    /// A word about an offer counts now, one's own other devices' words included.
+    fn withdraw(&mut self, offer: MessageId, withdrawn: bool) {
+        if let Some(transfer) = self.transfers.all.get_mut(&offer) {
+            transfer.withdrawn |= withdrawn;
+        }
+    }
+
+    /// Another device's word about an offer counts now, that of one's own user's included.
     pub(crate) fn file_word(&mut self, record: &FileRecord) {
         let Some(transfer) = self.transfers.all.get(&record.offer).filter(|transfer| transfer.known) else {
             return;
         };
-        let row = transfer.stored.clone();
-        use TransferState as S;
-        // One that failed may turn out to be withdrawn: the holder's refusal may come before the word that explains it.
-        let over = row.state.is_over() && row.state != S::Failed;
-        if row.conversation != record.conversation || over || record.device == self.me.device {
+        let row = &transfer.stored;
+        if row.conversation != record.conversation || record.device == self.me.device {
             return;
         }
-        let by_author = record.user == row.author;
-        let outgoing = row.author == self.me.user;
-        match record.word {
-            FileWord::Withdrawn if by_author && record.device == row.device => {
-                self.stop_file(record.offer, true);
-                self.set_transfer(record.offer, S::Cancelled, "");
-            }
-            FileWord::Accepted if outgoing && row.state == S::Offered => {
-                self.set_transfer(record.offer, S::Waiting, "");
-            }
-            FileWord::Complete if outgoing => self.set_transfer(record.offer, S::Complete, ""),
-            FileWord::Rejected if outgoing && row.state == S::Offered => {
-                self.set_transfer(record.offer, S::Rejected, "");
-            }
-            FileWord::Cancelled if outgoing => self.set_transfer(record.offer, S::Cancelled, ""),
-            _ => {}
+        let by_holder = record.device == row.device && record.user == row.author;
+        if by_holder && record.word == FileWord::Withdrawn {
+            self.withdrawn(record.offer);
+        } else if row.author == self.me.user {
+            self.weigh_words(record.offer);
         }
+    }
+
+    /// Its author does not offer a file any more. It may be complete all the same; one that was rejected or that failed can
+    /// never be had again.
+    fn withdrawn(&mut self, offer: MessageId) {
+        self.withdraw(offer, true);
+        let state = self.transfers.row(&offer).map(|row| row.state);
+        if !matches!(state, None | Some(TransferState::Complete | TransferState::Cancelled)) {
+            self.set_transfer(offer, TransferState::Cancelled, "");
+            self.stop_file(offer, true);
+        }
+    }
+
+    /// What the receiver's devices say of an offer of the own user, taken together: the same in whatever order it came.
+    /// That one of them has the file outweighs all, also a withdrawal that it crossed; that one wants it outweighs that
+    /// others do not.
+    fn weigh_words(&mut self, offer: MessageId) {
+        let Some(transfer) = self.transfers.all.get(&offer) else { return };
+        let row = &transfer.stored;
+        let theirs = self.words.about(&row.conversation, &offer).filter(|record| record.user != row.author);
+        let words: Vec<FileWord> = theirs.map(|record| record.word).collect();
+        let said = |word: FileWord| words.contains(&word);
+        use TransferState as S;
+        let to = match row.state {
+            S::Complete => return,
+            _ if said(FileWord::Complete) => S::Complete,
+            _ if transfer.withdrawn => return,
+            S::Offered | S::Rejected | S::Cancelled if said(FileWord::Accepted) => S::Waiting,
+            _ if said(FileWord::Accepted) => return,
+            _ if said(FileWord::Cancelled) => S::Cancelled,
+            S::Offered | S::Waiting if said(FileWord::Rejected) => S::Rejected,
+            _ => return,
+        };
+        self.set_transfer(offer, to, "");
+    }
+
+    /// At the start: a word that is on disk counts, and what was decided is said, whichever of both a crash left out.
+    pub(crate) fn rejoin_words(&mut self) {
+        let rows: Vec<StoredTransfer> =
+            self.transfers.all.values().map(|transfer| transfer.stored.clone()).collect();
+        for row in rows {
+            let words: Vec<FileRecord> = self.words.about(&row.conversation, &row.offer).cloned().collect();
+            let own = words.iter().find(|record| record.device == self.me.device);
+            self.own_word(&row, own.map(|record| record.word), &words);
+            words.iter().for_each(|record| self.file_word(record));
+            self.say_decided(&row.offer);
+        }
+    }
+
+    /// What this device said of an offer before.
+    fn own_word(&mut self, row: &StoredTransfer, own: Option<FileWord>, words: &[FileRecord]) {
+        use TransferState as S;
+        let cancelled = words.iter().any(|record| record.word == FileWord::Cancelled);
+        let unsaid = row.device == self.me.device && row.state == S::Cancelled && !cancelled;
+        self.withdraw(row.offer, unsaid || own == Some(FileWord::Withdrawn));
+        let to = match (own, row.state) {
+            (_, S::Complete) | (None, _) => return,
+            (Some(FileWord::Complete), _) => S::Complete,
+            (Some(FileWord::Withdrawn | FileWord::Cancelled), _) => S::Cancelled,
+            (Some(FileWord::Rejected), S::Offered) => S::Rejected,
+            (Some(FileWord::Accepted), S::Offered | S::Rejected) => S::Waiting,
+            _ => return,
+        };
+        self.set_transfer(row.offer, to, "");
+    }
+
+    /// Says what this device decided about an offer, unless that was said.
+    fn say_decided(&mut self, offer: &MessageId) {
+        let Some(transfer) = self.transfers.all.get(offer) else { return };
+        let (row, withdrawn) = (transfer.stored.clone(), transfer.withdrawn);
+        use TransferState as S;
+        let word = match row.state {
+            S::Cancelled if row.device == self.me.device && withdrawn => FileWord::Withdrawn,
+            _ if row.author == self.me.user => return,
+            S::Waiting | S::Running | S::Paused | S::Failed => FileWord::Accepted,
+            S::Complete => FileWord::Complete,
+            S::Rejected => FileWord::Rejected,
+            S::Cancelled if !withdrawn => FileWord::Cancelled,
+            S::Offered | S::Cancelled => return,
+        };
+        self.say_of_file(row.conversation, row.offer, word, Vec::new());
     }
 
     /// Fetches a transfer that waits, if there is a link to its holder and few others are being fetched.
     pub(crate) fn transfer_due(&mut self, offer: MessageId) {
         let Some(transfer) = self.transfers.all.get(&offer) else { return };
         let row = transfer.stored.clone();
-        let waits = matches!(row.state, TransferState::Waiting | TransferState::Running)
-            || (row.state == TransferState::Paused && !transfer.held);
-        if !waits || row.author == self.me.user {
+        if !transfer.waits() || row.author == self.me.user {
             return;
         }
         let Some(link) = self.peers.link_of(&row.device) else {
@@ -278,15 +388,14 @@ impl NodeState {
 
     /// A place is free: whatever waits for one.
     fn fetch_next(&mut self) {
-        let waiting = |transfer: &Transfer| {
-            transfer.fetching.is_none() && transfer.stored.state == TransferState::Waiting
-        };
         let offers: Vec<MessageId> = self
             .transfers
             .all
             .values()
             .filter(|transfer| {
-                waiting(transfer) && !self.timers.is_set(Timer::Transfer(transfer.stored.offer))
+                transfer.fetching.is_none()
+                    && transfer.waits()
+                    && !self.timers.is_set(Timer::Transfer(transfer.stored.offer))
             })
             .map(|transfer| transfer.stored.offer)
             .collect();
@@ -311,6 +420,7 @@ impl NodeState {
             }
             self.transfer_due(offer);
         }
+        self.fetch_next();
     }
 
     /// A fetch ended.
@@ -321,8 +431,7 @@ impl NodeState {
         }
         transfer.fetching = None;
         transfer.failures = transfer.failures.saturating_add(1);
-        let (conversation, failures, over) =
-            (transfer.stored.conversation, transfer.failures, transfer.stored.state.is_over());
+        let (failures, over) = (transfer.failures, transfer.stored.state.is_over());
         if over {
             return;
         }
@@ -330,8 +439,8 @@ impl NodeState {
         use TransferState as S;
         match end {
             FetchEnd::Complete => {
-                self.set_transfer(offer, S::Complete, "");
-                self.say_of_file(conversation, offer, FileWord::Complete);
+                self.timers.cancel(Timer::Transfer(offer));
+                self.decide(offer, S::Complete, FileWord::Complete);
             }
             FetchEnd::Broken => {
                 self.set_transfer(offer, S::Waiting, "");
@@ -404,7 +513,7 @@ impl NodeState {
             Some(Descriptor::Group(_) | Descriptor::Department(_) | Descriptor::Everyone) | None => false,
         };
         // Only the device that offers it serves it.
-        if !fits || !member || row.device != self.me.device || row.state == TransferState::Cancelled {
+        if !fits || !member || row.device != self.me.device || transfer.withdrawn {
             return Err(refused);
         }
         if transfer.held { Err(BlobRefusal::Paused) } else { Ok(row.clone()) }

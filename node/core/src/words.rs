@@ -6,6 +6,7 @@
 //! The rules: `docs/protocol.md#transfer`.
 
 use crate::boot::LinkId;
+use crate::output::Change;
 use crate::state::{Me, NodeState};
 use crate::writes::Write;
 use lanchat_proto::codec::BoundedVec;
@@ -88,20 +89,27 @@ impl Words {
 }
 
 impl NodeState {
-    /// Says what becomes of an offer here, unless that was said already.
-    pub(crate) fn say_of_file(&mut self, conversation: ConversationId, offer: MessageId, word: FileWord) {
+    /// Says what becomes of an offer here, unless that was said already. The changes are written in any case, and at once.
+    pub(crate) fn say_of_file(
+        &mut self,
+        conversation: ConversationId,
+        offer: MessageId,
+        word: FileWord,
+        changes: Vec<Change>,
+    ) {
         let (device, user) = (self.me.device, self.me.user);
         let slot = (conversation, offer, device);
         let said = self.words.all.get(&slot).filter(|(record, _)| record.word == word);
         if said.is_some() && !self.words.queued.contains_key(&slot) {
-            return;
+            return self.save(changes);
         }
         let time = self.clock.stamp(self.now.wall);
         let counter = self.words.newest(&slot).map_or(time.0, |newest| time.0.max(newest.saturating_add(1)));
         let record = FileRecord { conversation, offer, device, user, word, counter, time };
         if let Ok(signed) = record.sign(&self.me.realm, &self.me.key) {
             self.words.queued.insert(slot, counter);
-            self.write(Write { words: vec![(record, signed)], ..Write::default() }, Vec::new());
+            let write = Write { words: vec![(record, signed)], retry: changes.clone(), ..Write::default() };
+            self.write(write, changes);
         }
     }
 

@@ -257,6 +257,12 @@ impl NodeState {
             {
                 *change = now;
             }
+            // It may have moved on since, and be written so.
+            if let Change::Transfer(stored) = change
+                && let Some(now) = self.transfers.row(&stored.offer)
+            {
+                *stored = now.clone();
+            }
         }
         self.save(changes);
     }

@@ -12,7 +12,7 @@ mod stage;
 
 use lanchat_node_core::boot::{AutoAccept, TransferState};
 use lanchat_node_core::input::{FetchEnd, TransferAct};
-use lanchat_node_core::output::{Answer, FetchOrder};
+use lanchat_node_core::output::{Answer, Change, FetchOrder};
 use lanchat_node_core::view::TransferView;
 use lanchat_node_core::{Command, Input};
 use lanchat_proto::blob::BlobHash;
@@ -21,7 +21,7 @@ use lanchat_proto::entry::FileBody;
 use lanchat_proto::ids::MessageId;
 use lanchat_proto::time::Wall;
 use lanchat_proto::wire::blob::BlobRefusal;
-use stage::{At, Stage};
+use stage::{At, DiskMood, Stage};
 
 fn file(size: u64) -> FileBody {
     FileBody {
@@ -71,6 +71,23 @@ fn state(stage: &Stage, at: At) -> TransferState {
 
 fn orders(stage: &Stage, at: At) -> Vec<FetchOrder> {
     stage.pcs[at].fetches.clone()
+}
+
+fn state_of(stage: &Stage, at: At, offer: &MessageId) -> TransferState {
+    stage.pcs[at].core.as_ref().unwrap().transfer(offer).unwrap().stored.state
+}
+
+/// Alice, and bob's two devices, all linked.
+fn three() -> (Stage, At, At, At) {
+    let (mut stage, alice, desk) = two();
+    let certificate = stage.org.certificate("bob", 3);
+    let chain = stage.org.second_chain("bob", 2, 3);
+    let laptop = stage.pc_with(3, certificate, chain);
+    stage.start(laptop);
+    stage.connect(alice, laptop);
+    stage.connect(desk, laptop);
+    stage.settle();
+    (stage, alice, desk, laptop)
 }
 
 #[test]
@@ -282,4 +299,154 @@ fn a_lost_source_is_told_at_its_sender_too_and_the_offer_can_be_withdrawn_or_go_
         (state(&stage, alice), state(&stage, bob)),
         (TransferState::Cancelled, TransferState::Cancelled)
     );
+}
+
+#[test]
+fn what_is_there_is_complete_on_both_sides_though_a_withdrawal_crossed_the_word() {
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    let link = orders(&stage, bob)[0].link;
+    stage.cut(alice, bob);
+    stage.input(bob, Input::FetchEnded { offer, link, end: FetchEnd::Complete });
+    assert!(acts(&mut stage, alice, offer, TransferAct::Cancel));
+    assert_eq!(
+        (state(&stage, alice), state(&stage, bob)),
+        (TransferState::Cancelled, TransferState::Complete)
+    );
+    stage.seconds(30);
+    stage.heal();
+    stage.connect(alice, bob);
+    stage.settle();
+    assert_eq!(
+        (state(&stage, alice), state(&stage, bob)),
+        (TransferState::Complete, TransferState::Complete)
+    );
+}
+
+#[test]
+fn what_was_rejected_can_be_wanted_after_all_unless_it_was_withdrawn() {
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Reject));
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    assert_eq!((state(&stage, alice), state(&stage, bob)), (TransferState::Waiting, TransferState::Running));
+
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    stage.cut(alice, bob);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Reject));
+    assert!(acts(&mut stage, alice, offer, TransferAct::Cancel));
+    stage.seconds(30);
+    stage.heal();
+    stage.connect(alice, bob);
+    stage.settle();
+    assert_eq!(
+        (state(&stage, alice), state(&stage, bob)),
+        (TransferState::Cancelled, TransferState::Cancelled)
+    );
+    assert!(!acts(&mut stage, bob, offer, TransferAct::Accept));
+}
+
+#[test]
+fn a_device_that_does_not_want_a_file_does_not_keep_it_from_another_of_its_user() {
+    for first in [TransferAct::Reject, TransferAct::Cancel] {
+        let (mut stage, alice, desk, laptop) = three();
+        let offer = offers(&mut stage, alice, desk, 5);
+        assert!(acts(&mut stage, desk, offer, first));
+        assert_ne!(state(&stage, alice), TransferState::Offered);
+        assert!(acts(&mut stage, laptop, offer, TransferAct::Accept));
+        assert_eq!(state(&stage, alice), TransferState::Waiting);
+        let order = orders(&stage, laptop)[0].clone();
+        let link = stage.link_to(alice, laptop);
+        let allowed = stage.pcs[alice].core.as_ref().unwrap().may_fetch(link, &order.open);
+        assert_eq!(allowed.unwrap().offer, offer);
+        stage.input(laptop, Input::FetchEnded { offer, link: order.link, end: FetchEnd::Complete });
+        stage.settle();
+        assert_eq!(state(&stage, alice), TransferState::Complete);
+    }
+}
+
+#[test]
+fn a_word_that_was_stored_counts_and_a_decision_is_said_whatever_a_crash_left_out() {
+    // The word is on disk, what follows from it is not.
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    let offered = transfer(&stage, alice).stored;
+    assert!(acts(&mut stage, bob, offer, TransferAct::Reject));
+    stage.crash(alice);
+    stage.pcs[alice].disk.apply(&[Change::Transfer(offered)]).unwrap();
+    stage.start(alice);
+    assert_eq!(state(&stage, alice), TransferState::Rejected);
+
+    // What was decided is on disk, the word is not.
+    let (mut stage, alice, bob) = two();
+    offers(&mut stage, alice, bob, 5);
+    let mut rejected = transfer(&stage, bob).stored;
+    rejected.state = TransferState::Rejected;
+    stage.crash(bob);
+    stage.pcs[bob].disk.apply(&[Change::Transfer(rejected)]).unwrap();
+    stage.start(bob);
+    stage.connect(alice, bob);
+    stage.settle();
+    assert_eq!(state(&stage, alice), TransferState::Rejected);
+}
+
+#[test]
+fn a_write_that_is_tried_again_does_not_bring_back_what_was_before() {
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    stage.set_mood(bob, DiskMood::Failing { written: false });
+    stage.command(bob, Command::Transfer { offer, act: TransferAct::Accept });
+    stage.run(std::time::Duration::from_millis(200));
+    stage.set_mood(bob, DiskMood::Fine);
+    let link = orders(&stage, bob)[0].link;
+    stage.input(bob, Input::FetchEnded { offer, link, end: FetchEnd::Complete });
+    stage.settle();
+    stage.crash(bob);
+    stage.start(bob);
+    assert_eq!(state(&stage, bob), TransferState::Complete);
+}
+
+#[test]
+fn a_place_that_gets_free_is_taken_also_by_what_waited_for_room_or_is_held_by_another() {
+    let (mut stage, alice, bob) = two();
+    let carol = stage.pc(3, "carol");
+    stage.connect(carol, bob);
+    stage.settle();
+    let full = offers(&mut stage, alice, bob, 5);
+    let four: Vec<MessageId> = (0..4).map(|_| offers(&mut stage, carol, bob, 5)).collect();
+    assert!(acts(&mut stage, bob, full, TransferAct::Accept));
+    let link = orders(&stage, bob)[0].link;
+    stage.input(bob, Input::FetchEnded { offer: full, link, end: FetchEnd::NoRoom });
+    for offer in &four {
+        assert!(acts(&mut stage, bob, *offer, TransferAct::Accept));
+    }
+    stage.seconds(30);
+    assert_eq!(state_of(&stage, bob, &full), TransferState::Paused, "the four places are taken");
+    // Whoever has the four is gone without a word.
+    stage.crash(carol);
+    stage.seconds(30);
+    assert_eq!(state_of(&stage, bob, &full), TransferState::Running);
+}
+
+#[test]
+fn what_was_taken_unasked_is_so_after_a_crash_too() {
+    let (mut stage, alice, bob) = two();
+    stage.crash(bob);
+    stage.pcs[bob].settings.auto_accept = AutoAccept::All;
+    stage.start(bob);
+    stage.connect(alice, bob);
+    stage.settle();
+    let to = stage.pcs[bob].user;
+    stage.command(alice, Command::OfferFile { to, file: file(5) });
+    while orders(&stage, bob).is_empty() {
+        stage.run(std::time::Duration::from_millis(1));
+    }
+    // Nothing is on disk yet but the offer.
+    stage.crash(bob);
+    stage.start(bob);
+    stage.connect(alice, bob);
+    stage.settle();
+    assert_eq!((state(&stage, alice), state(&stage, bob)), (TransferState::Waiting, TransferState::Running));
 }
