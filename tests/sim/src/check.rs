@@ -18,6 +18,7 @@ impl World {
     pub fn heal(&mut self) {
         self.trace.say(self.now, || "heal".to_owned());
         self.mend_all();
+        self.files.calm = true;
         let awake = self.pcs.iter().map(|pc| pc.frozen_until).max().unwrap_or(0);
         self.start_office();
         for at in 1..=self.pcs.len() {
@@ -89,6 +90,7 @@ impl World {
         for pc in &self.pcs {
             self.who_is_seen(pc, &mut open);
         }
+        self.open_offers(&mut open);
         open
     }
 

@@ -3,14 +3,14 @@
 //! Keeps true: a change is applied whole and in order; an entry that does not follow its log's end is refused, as the
 //! real store's keys refuse it. Written apart from the real store on purpose: it is the second opinion on it.
 
-use lanchat_node_core::boot::{KnownDevice, Stored, StoredLog, StoredRoot};
+use lanchat_node_core::boot::{KnownDevice, Stored, StoredLog, StoredRoot, StoredTransfer};
 use lanchat_node_core::output::{Change, StoredEntry};
 use lanchat_proto::certificate::{Certificate, DeviceChain, ListAnchor, Revocation};
 use lanchat_proto::entry::{Descriptor, EntryKind, LogEnd, TextBody, WireEntry};
 use lanchat_proto::ids::{DeviceId, Epoch, LogId, MessageId, UserId};
 use lanchat_proto::limits::MAX_CLOCK_AHEAD;
 use lanchat_proto::signed::Signed;
-use lanchat_proto::state::{ReceiptRecord, SignedState};
+use lanchat_proto::state::{FileRecord, ReceiptRecord, SignedState, StateRecord};
 use lanchat_proto::time::Hlc;
 use lanchat_proto::wire::coordinator::{DirectoryMark, Profile};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,6 +71,12 @@ pub struct Disk {
     pub branches: Vec<Arc<StoredEntry>>,
     /// Receipts, the newest of each reader and log.
     pub receipts: BTreeMap<(LogId, DeviceId), (ReceiptRecord, SignedState)>,
+    /// Words about files, the newest of each device and offer.
+    pub words: BTreeMap<(MessageId, DeviceId), (FileRecord, SignedState)>,
+    /// Transfers.
+    pub transfers: BTreeMap<MessageId, StoredTransfer>,
+    /// Offers whose files are whole and under their final names.
+    pub saved: BTreeSet<MessageId>,
     /// Revocation acts.
     pub revocations: Vec<(ListAnchor, Signed<Revocation>)>,
     profiles: BTreeMap<UserId, Profile>,
@@ -94,6 +100,9 @@ impl Disk {
             logs: BTreeMap::new(),
             branches: Vec::new(),
             receipts: BTreeMap::new(),
+            words: BTreeMap::new(),
+            transfers: BTreeMap::new(),
+            saved: BTreeSet::new(),
             revocations: Vec::new(),
             profiles: BTreeMap::new(),
             directory: DirectoryMark::default(),
@@ -116,10 +125,12 @@ impl Disk {
             end: on_disk.end(),
             frozen: on_disk.frozen,
         });
+        let receipts = self.receipts.values().map(|(_, signed)| signed.clone());
+        let words = self.words.values().map(|(_, signed)| signed.clone());
         Stored {
             logs: logs.collect(),
-            states: self.receipts.values().map(|(_, signed)| signed.clone()).collect(),
-            transfers: Vec::new(),
+            states: receipts.chain(words).collect(),
+            transfers: self.transfers.values().cloned().collect(),
             profiles: self.profiles.values().cloned().collect(),
             directory: self.directory,
             devices: self.devices.values().cloned().collect(),
@@ -150,8 +161,15 @@ impl Disk {
                     self.receipts.insert(key, (record.clone(), signed.clone()));
                 }
             }
-            // Nobody offers files in a schedule.
-            Change::Word { .. } | Change::Transfer(_) => {}
+            Change::Word { record, signed } => {
+                let key = (record.offer, record.device);
+                if self.words.get(&key).is_none_or(|(kept, _)| kept.counter < record.counter) {
+                    self.words.insert(key, (record.clone(), signed.clone()));
+                }
+            }
+            Change::Transfer(row) => {
+                self.transfers.insert(row.offer, row.clone());
+            }
             Change::Epoch(epoch) => self.epoch = *epoch,
             Change::Branch { log, from } => {
                 if let Some(on_disk) = self.logs.get_mut(log) {
@@ -255,6 +273,19 @@ impl Disk {
             loaded.push((*arrival, stored.entry.wire.clone()));
         }
         loaded
+    }
+
+    /// Whether what a record of the own device says is on disk, or something newer.
+    #[must_use]
+    pub fn holds_word(&self, record: &StateRecord) -> bool {
+        if let Ok(word) = FileRecord::read(record) {
+            let kept = self.words.get(&(word.offer, word.device));
+            return kept.is_some_and(|(kept, _)| kept.counter >= word.counter);
+        }
+        let Ok(receipt) = ReceiptRecord::read(record) else { return false };
+        let kept = self.receipts.get(&(receipt.log, receipt.reader));
+        kept.is_some_and(|(kept, _)| kept.counter >= receipt.counter)
+            && receipt.receipt.received <= self.end(&receipt.log).number
     }
 
     /// Where a message stands, if it is here.

@@ -17,7 +17,7 @@ use lanchat_proto::entry::{Entry, EntryKind, TextBody};
 use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::ids::{LogId, UserId};
 use lanchat_proto::signed::Signed;
-use lanchat_proto::state::ReceiptRecord;
+use lanchat_proto::state::StateRecord;
 use lanchat_proto::wire::link::{Acknowledge, Entries, Head, Heads, States};
 use std::sync::Arc;
 
@@ -56,7 +56,8 @@ impl World {
                     self.dial(at, dial, device, &endpoints, channel);
                 }
             }
-            Output::Fetch(_) | Output::StopFile { .. } => {}
+            Output::Fetch(order) => self.fetch(at, run, order),
+            Output::StopFile { offer, .. } => self.stop_file(at, offer),
             Output::Reserve { .. } => self.reserve(at),
             Output::Release => self.release(at),
             Output::Persist { id, changes } => {
@@ -170,6 +171,7 @@ impl World {
             format!("{at} stores {}", words.join(", "))
         });
         self.trace.mix(&[7, now, at as u64, changes.len() as u64]);
+        self.check_rows(at, changes);
         let outcome = self.pc_mut(at).map_or(Ok(()), |pc| pc.commit(changes));
         if let Err(error) = outcome {
             self.breaks(format!("{}: {error}", self.name(at)));
@@ -212,6 +214,7 @@ impl World {
     }
 
     pub(crate) fn before_command(&mut self, at: At, run: u32, request: RequestId, command: &Command) {
+        self.before_file_command(at, run, request, command);
         let Command::SendText { to, text, .. } = command else { return };
         let Some(author) = self.pc(at).map(|pc| pc.person.user) else { return };
         let banned = self.is_banned(at) && self.all_know_bans(at);
@@ -236,6 +239,7 @@ impl World {
     }
 
     fn answered(&mut self, at: At, run: u32, request: RequestId, result: Result<Answer, CommandError>) {
+        self.offer_answered((at, run, request), &result);
         let fate = match &result {
             Ok(Answer::Sent { message, .. }) => {
                 if self.pc(at).is_some_and(|pc| pc.disk.find(message).is_none()) {
@@ -277,7 +281,8 @@ impl World {
                 }
                 self.trace.say(self.now, || format!("{at} link to {} {route:?}", device.short()));
             }
-            Told::Profile { .. } | Told::Transfer { .. } => {}
+            Told::Transfer { offer } => self.hears_transfer(at, &offer),
+            Told::Profile { .. } => {}
         }
     }
 
@@ -324,13 +329,10 @@ impl World {
             }),
             Some(Kind::States) => frame.decode::<States>().is_ok_and(|states| {
                 let realm = self.office.keys.realm();
-                let records = states.records.iter().filter_map(|s| ReceiptRecord::open(s, &realm).ok());
-                let mut own = records.filter(|record| record.reader == own);
-                !own.all(|record| {
-                    let kept = pc.disk.receipts.get(&(record.log, record.reader));
-                    kept.is_some_and(|(kept, _)| kept.counter >= record.counter)
-                        && record.receipt.received <= pc.disk.end(&record.log).number
-                })
+                let opened = |signed: &_| StateRecord::open(signed, &realm).ok();
+                let records = states.records.iter().filter_map(opened);
+                let mut own = records.filter(|record| record.device == own);
+                !own.all(|record| pc.disk.holds_word(&record))
             }),
             _ => false,
         };

@@ -19,6 +19,7 @@
 //! - [`world`]: the queue of events; [`streams`], [`duties`], [`faults`]: what happens in it
 //! - [`net`], [`disk`], [`pc`], [`office`], [`time`]: what it is made of
 //! - [`model`], [`check`]: the second opinion
+//! - [`offers`], [`files`]: offered files: what people do and what has to hold; what moves their bytes
 //! - [`relay`], [`places`]: circuits through the coordinator; addresses, announcements, sleep
 //! - [`plan`], [`reach`], [`schedule`]: schedules from seeds; [`watch`]: who has a way and who has a link
 
@@ -26,8 +27,10 @@ pub mod check;
 pub mod disk;
 pub mod duties;
 pub mod faults;
+pub mod files;
 pub mod model;
 pub mod net;
+pub mod offers;
 pub mod office;
 pub mod pc;
 pub mod places;

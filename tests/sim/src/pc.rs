@@ -5,7 +5,7 @@ use crate::net::{At, endpoint};
 use crate::office::Person;
 use crate::relay::Place;
 use crate::time::{Clock, Micros};
-use lanchat_node_core::boot::{CoordinatorPin, LoadId, PersistId, Settings};
+use lanchat_node_core::boot::{AutoAccept, CoordinatorPin, LoadId, PersistId, Settings, TransferState};
 use lanchat_node_core::output::Change;
 use lanchat_node_core::view::Route;
 use lanchat_node_core::{Boot, NodeState};
@@ -100,6 +100,10 @@ pub struct Pc {
     pub changed: Micros,
     /// How it is wired.
     pub wiring: Wiring,
+    /// Whose files are fetched unasked.
+    pub rule: AutoAccept,
+    /// How far each transfer is, as the program told in this run.
+    pub transfers: BTreeMap<MessageId, TransferState>,
 }
 
 /// How a machine is wired.
@@ -148,6 +152,8 @@ impl Pc {
             heard: BTreeMap::new(),
             changed: 0,
             wiring: Wiring::default(),
+            rule: AutoAccept::Never,
+            transfers: BTreeMap::new(),
         }
     }
 
@@ -180,7 +186,11 @@ impl Pc {
             }),
             host: HostId(host),
             seed,
-            settings: Settings::default(),
+            settings: Settings {
+                auto_accept: self.rule.clone(),
+                auto_accept_max: crate::offers::UNASKED,
+                ..Settings::default()
+            },
             stored: self.disk.stored(),
             started: self.clock.now(at).wall,
         }

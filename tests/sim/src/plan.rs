@@ -66,6 +66,9 @@ pub fn play(w: &mut World, without: &[String]) {
     w.net.jitter = w.rng.pick(&[MS, 2 * MS, 5 * MS, 80 * MS, 400 * MS]).unwrap_or(MS);
     let talkative = w.rng.range(30, 90);
     let patience = w.rng.pick(&[20 * MS, 300 * MS, 2 * SECOND, 8 * SECOND]).unwrap_or(SECOND);
+    if !without.iter().any(|name| name.eq_ignore_ascii_case("files")) {
+        w.draw_files();
+    }
     if w.rng.chance(90) {
         w.start_office();
     }
@@ -85,6 +88,7 @@ pub fn play(w: &mut World, without: &[String]) {
         if w.rng.chance(15) {
             repair(w);
         }
+        w.act_on_files();
         let pause = if w.rng.chance(5) { w.rng.below(30 * SECOND) } else { w.rng.below(patience) };
         w.run_for(pause);
         if !w.broken.is_empty() {

@@ -3,6 +3,7 @@
 //! Keeps true: everything follows from the seed and the calls, so that a failing seed replays the same trace. A rule
 //! that is broken is noted at the moment it is broken ([`World::broken`]), with the time.
 
+use crate::files::{Files, Step};
 use crate::model::Model;
 use crate::net::{At, Item, Network, OFFICE};
 use crate::office::{Office, Person};
@@ -42,6 +43,7 @@ pub(crate) enum Event {
     Disk { at: At, run: u32 },
     Tell { at: At, run: u32, input: Box<Input> },
     OfficeDisk { run: u32 },
+    File { at: At, number: u64, step: Step },
     Enrolled { at: At, certificate: Box<Certificate>, expelled: u32 },
 }
 
@@ -57,6 +59,7 @@ impl Event {
             | Self::Place { at, .. }
             | Self::PlaceFails { at, .. }
             | Self::Wake { at }
+            | Self::File { at, .. }
             | Self::Enrolled { at, .. } => Some(*at),
             Self::OfficeDisk { .. } | Self::Circuit(_) => Some(OFFICE),
             Self::Opened { conn, side, .. }
@@ -89,6 +92,8 @@ pub struct World {
     pub events: u64,
     /// What is watched of ways, where that is what the run is about.
     pub watch: Option<Watch>,
+    /// Offered files, and what is under way for them.
+    pub files: Files,
     queue: BTreeMap<(Micros, u64), Event>,
     order: u64,
     requests: u64,
@@ -116,6 +121,7 @@ impl World {
             broken: Vec::new(),
             events: 0,
             watch: None,
+            files: Files::new(seed),
             queue: BTreeMap::new(),
             order: 0,
             requests: 0,
@@ -243,6 +249,7 @@ impl World {
             Event::Disk { at, run } => self.disk(at, run),
             Event::Tell { at, run, input } => self.tell(at, run, *input),
             Event::OfficeDisk { run } => self.office_disk(run),
+            Event::File { at, number, step } => self.file_step(at, number, step),
             Event::Enrolled { at, certificate, expelled } => self.enrolled(at, *certificate, expelled),
         }
     }
@@ -318,6 +325,7 @@ impl World {
         pc.clock.started = now;
         pc.jobs.clear();
         pc.told.clear();
+        pc.transfers.clear();
         (pc.failures, pc.failures_heard) = (0, 0);
         pc.timer = None;
         pc.place = crate::relay::Place::default();
@@ -332,6 +340,7 @@ impl World {
             Ok(core) => pc.core = Some(Box::new(core)),
             Err(error) => return self.breaks(format!("{} cannot start: {error}", self.name(at))),
         }
+        self.files.starts(at);
         self.trace.mix(&[2, now, at as u64]);
         self.trace.say(now, || format!("pc {at} starts"));
         self.pump(at);
