@@ -106,7 +106,12 @@ impl Files {
             }
             Some(_) => Parts::new(),
         };
-        over.values().for_each(|path| remove(path));
+        for (part, path) in over {
+            match part {
+                Part::Copy => self.0.shelf.remove_copy(&offer),
+                _ => remove(&path),
+            }
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use lanchat_proto::entry::FileBody;
 use lanchat_proto::file_name::FileName;
 use lanchat_proto::ids::MessageId;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
@@ -181,16 +181,21 @@ impl Files {
         if self.0.state().complete.contains(&offer) {
             return true;
         }
-        if self.0.shelf.path(&owner, Part::Partial).exists() {
-            return false;
-        }
         let saved = self.0.shelf.kept::<KeptPath>(&owner, Part::Saved).map(|path| path.path());
-        saved.is_some_and(|path| {
-            let fits = std::fs::symlink_metadata(&path)
-                .is_ok_and(|there| there.is_file() && there.len() == body.size);
-            fits && source::hash_file(&path, &source::Watched::new(&self.0.stopping))
-                .is_ok_and(|hashed| hashed.hash == body.hash)
-        })
+        // What came may be there besides: it is removed last.
+        let Some(path) = saved.filter(|path| self.is_there(path, body)) else { return false };
+        let mut state = self.0.state();
+        state.complete.insert(offer);
+        state.saved.insert(offer, path);
+        true
+    }
+
+    /// Whether a file lies at a path.
+    fn is_there(&self, path: &Path, body: &FileBody) -> bool {
+        let fits =
+            std::fs::symlink_metadata(path).is_ok_and(|there| there.is_file() && there.len() == body.size);
+        fits && source::hash_file(path, &source::Watched::new(&self.0.stopping))
+            .is_ok_and(|hashed| hashed.hash == body.hash)
     }
 
     /// Saves a whole file under its final name. Blocks.
@@ -205,15 +210,17 @@ impl Files {
             }
             Confirmed::Stopped => return Err(FetchEnd::Broken),
         }
+        let owner = Owner::Offer(offer);
         let whole = finish::Whole {
             offer,
             file: &partial.file,
             path: partial.path(),
             name: &name,
+            tried: self.0.shelf.kept::<KeptPath>(&owner, Part::Saved).map(|path| path.path()),
             changed: body.changed,
         };
-        let owner = Owner::Offer(offer);
-        let about_to = |path: &std::path::Path| self.0.shelf.keep(&owner, Part::Saved, &KeptPath::new(path)?);
+        self.0.shelf.remove_copy(&offer);
+        let about_to = |part: Part, path: &Path| self.0.shelf.keep(&owner, part, &KeptPath::new(path)?);
         let saved = finish::save(&whole, &self.target(&offer), about_to);
         let path = saved.map_err(|error| {
             keep_all(partial);

@@ -2,9 +2,11 @@
 //!
 //! Keeps true: a name is taken only where nothing is, in one step, so that nothing is ever replaced and no link at the
 //! name is followed; names that differ only in case or composition count as the same, as some systems have it; the file
-//! is on the disk before it has the name. It may be read and written by its owner, and never run.
+//! is on the disk, and marked as one from elsewhere, before it has the name; what is made outside is written down before,
+//! so that whatever a crash leaves is known and removed. It may be read and written by its owner, and never run.
 
 use super::limits::MAX_NUMBER;
+use super::shelf::{Part, copy_name, remove};
 use crate::platform;
 use lanchat_proto::file_name::FileName;
 use lanchat_proto::ids::MessageId;
@@ -23,6 +25,8 @@ pub(super) struct Whole<'a> {
     pub(super) file: &'a File,
     pub(super) path: PathBuf,
     pub(super) name: &'a FileName,
+    /// Where it was to be saved before.
+    pub(super) tried: Option<PathBuf>,
     /// When it was last changed, as its author says.
     pub(super) changed: Wall,
 }
@@ -32,16 +36,19 @@ fn folded(name: &str) -> String {
     name.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
-/// Gives a file its name in a directory. `about_to` is told each name before it is tried, so that a crash in between can
-/// be told from a file that was never saved. Blocks.
+/// Gives a file its name in a directory. `about_to` is told each name before it is tried, and a copy before it is made,
+/// so that a crash in between can be told from a file that was never saved. Blocks.
 pub(super) fn save(
     whole: &Whole<'_>,
     dir: &Path,
-    mut about_to: impl FnMut(&Path) -> io::Result<()>,
+    mut about_to: impl FnMut(Part, &Path) -> io::Result<()>,
 ) -> io::Result<PathBuf> {
     std::fs::create_dir_all(dir)?;
-    set_times(whole.file, whole.changed);
-    whole.file.sync_all()?;
+    ready(whole.file, &whole.path, whole.changed)?;
+    if let Some(tried) = whole.tried.as_deref().filter(|tried| is_empty_file(tried)) {
+        // The name was taken, and the program ended before the file came there.
+        remove(tried);
+    }
     let taken = taken_names(dir)?;
     let mut from = whole.path.clone();
     for number in 0..=MAX_NUMBER {
@@ -50,10 +57,13 @@ pub(super) fn save(
             continue;
         }
         let to = dir.join(name.as_str());
-        about_to(&to)?;
+        about_to(Part::Saved, &to)?;
         let mut moved = rename_new(&from, &to);
         if moved.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::CrossesDevices) {
-            from = copy_beside(whole, dir)?;
+            let copy = dir.join(copy_name(&whole.offer));
+            about_to(Part::Copy, &copy)?;
+            copy_beside(whole, &copy)?;
+            from = copy;
             moved = rename_new(&from, &to);
         }
         match moved {
@@ -62,10 +72,7 @@ pub(super) fn save(
                     tracing::warn!(%error, "The name of a saved file may not survive a power cut");
                 }
                 if from != whole.path {
-                    super::shelf::remove(&whole.path);
-                }
-                if let Err(error) = platform::mark_foreign(&to) {
-                    tracing::warn!(%error, "A saved file could not be marked as one from elsewhere");
+                    remove(&whole.path);
                 }
                 return Ok(to);
             }
@@ -74,6 +81,20 @@ pub(super) fn save(
         }
     }
     Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many files of this name"))
+}
+
+/// Brings a file to the disk as it is to be, but for its name: mark and time go with it.
+fn ready(file: &File, path: &Path, changed: Wall) -> io::Result<()> {
+    // Before the time is set, since some systems take the mark for a change.
+    if let Err(error) = platform::mark_foreign(path) {
+        tracing::warn!(%error, "A file could not be marked as one from elsewhere");
+    }
+    set_times(file, changed);
+    file.sync_all()
+}
+
+fn is_empty_file(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
 }
 
 fn taken_names(dir: &Path) -> io::Result<BTreeSet<String>> {
@@ -103,27 +124,19 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     // A file system with neither a rename that replaces nothing nor hard links (FAT): the name is taken first, and what is
     // replaced is one's own empty file.
     drop(File::create_new(to)?);
-    std::fs::rename(from, to).inspect_err(|_| super::shelf::remove(to))
+    std::fs::rename(from, to).inspect_err(|_| remove(to))
 }
 
 /// Copies a file to a hidden name in a directory on another volume.
-fn copy_beside(whole: &Whole<'_>, dir: &Path) -> io::Result<PathBuf> {
-    let path = dir.join(format!(".lanchat-{}.partial", whole.offer));
-    super::shelf::remove(&path);
+fn copy_beside(whole: &Whole<'_>, path: &Path) -> io::Result<()> {
+    remove(path);
     let copied = (|| {
-        let mut to = platform::create_private(&path)?;
+        let mut to = platform::create_private(path)?;
         let mut from = File::open(&whole.path)?;
         io::copy(&mut from, &mut to)?;
-        set_times(&to, whole.changed);
-        to.sync_all()
+        ready(&to, path, whole.changed)
     })();
-    match copied {
-        Ok(()) => Ok(path),
-        Err(error) => {
-            super::shelf::remove(&path);
-            Err(error)
-        }
-    }
+    copied.inspect_err(|_| remove(path))
 }
 
 /// Sets the time of change that the author names, if it is one that has been.
@@ -160,9 +173,15 @@ mod tests {
             let path = self.dir.path().join("partial");
             std::fs::write(&path, bytes).unwrap();
             let file = File::options().read(true).write(true).open(&path).unwrap();
-            let whole =
-                Whole { offer: MessageId([1; 16]), file: &file, path, name, changed: Wall(1_000_000) };
-            save(&whole, &self.target(), |_| Ok(()))
+            let whole = Whole {
+                offer: MessageId([1; 16]),
+                file: &file,
+                path,
+                name,
+                tried: None,
+                changed: Wall(1_000_000),
+            };
+            save(&whole, &self.target(), |_, _| Ok(()))
         }
 
         fn files(&self) -> BTreeMap<String, Vec<u8>> {
@@ -344,8 +363,22 @@ mod tests {
         std::fs::write(&path, b"bytes").unwrap();
         let file = File::options().read(true).write(true).open(&path).unwrap();
         let name = FileName::new("a.txt").unwrap();
-        let whole = Whole { offer: MessageId([1; 16]), file: &file, path, name: &name, changed: Wall(0) };
-        let saved = save(&whole, other.path(), |_| Ok(())).unwrap();
+        let whole = Whole {
+            offer: MessageId([1; 16]),
+            file: &file,
+            path,
+            name: &name,
+            tried: None,
+            changed: Wall(0),
+        };
+        let mut told = Vec::new();
+        let tell = |part: Part, path: &Path| {
+            assert!(!path.exists(), "it was told too late");
+            told.push(part);
+            Ok(())
+        };
+        let saved = save(&whole, other.path(), tell).unwrap();
+        assert_eq!(told, [Part::Saved, Part::Copy]);
         assert_eq!(std::fs::read(saved).unwrap(), b"bytes");
         assert_eq!(std::fs::read_dir(other.path()).unwrap().count(), 1);
         assert!(!whole.path.exists());

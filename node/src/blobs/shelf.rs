@@ -43,6 +43,8 @@ pub(super) enum Part {
     Values,
     /// The bytes that came so far.
     Partial,
+    /// Where they are copied to another disk, beside the place where the file is to be saved.
+    Copy,
     /// Where the user wants it.
     Wish,
     /// Where it was saved.
@@ -50,11 +52,19 @@ pub(super) enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 6] = [Self::Have, Self::Source, Self::Values, Self::Partial, Self::Wish, Self::Saved];
+    const ALL: [Self; 7] = [
+        Self::Have,
+        Self::Source,
+        Self::Values,
+        Self::Partial,
+        Self::Copy,
+        Self::Wish,
+        Self::Saved,
+    ];
 
     /// Whether it is there only as long as a file is being fetched.
     pub(super) fn is_fetched(self) -> bool {
-        matches!(self, Self::Have | Self::Values | Self::Partial)
+        matches!(self, Self::Have | Self::Values | Self::Partial | Self::Copy)
     }
 
     fn extension(self) -> &'static str {
@@ -63,6 +73,7 @@ impl Part {
             Self::Source => "source",
             Self::Values => "values",
             Self::Partial => "partial",
+            Self::Copy => "copy",
             Self::Wish => "wish",
             Self::Saved => "saved",
         }
@@ -168,7 +179,26 @@ impl Shelf {
         for part in [Part::Have, Part::Values, Part::Partial, Part::Wish] {
             self.remove(&Owner::Offer(*offer), part);
         }
+        self.remove_copy(offer);
     }
+
+    /// Removes what was copied to another disk, and the record of it once it is gone.
+    pub(super) fn remove_copy(&self, offer: &MessageId) {
+        let owner = Owner::Offer(*offer);
+        let copy = self.kept::<KeptPath>(&owner, Part::Copy).map(|copy| copy.path());
+        if let Some(copy) = copy.filter(|copy| copy.file_name() == Some(copy_name(offer).as_ref())) {
+            remove(&copy);
+            if copy.symlink_metadata().is_ok() {
+                return;
+            }
+        }
+        self.remove(&owner, Part::Copy);
+    }
+}
+
+/// The name of a copy that is not whole yet, in the directory where a file is to be saved.
+pub(super) fn copy_name(offer: &MessageId) -> String {
+    format!(".lanchat-{offer}.partial")
 }
 
 /// Removes a file, and says so in the log when it cannot be.

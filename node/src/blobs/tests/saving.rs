@@ -157,3 +157,88 @@ async fn the_parts_of_an_offer_are_collected_together() {
     scene.to.files.collect(std::slice::from_ref(&scene.row));
     assert!(parts.into_iter().all(|part| scene.path(part).exists()));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_has_its_name_already_is_not_saved_again_although_its_part_is_still_there() {
+    let mut scene = Scene::new(56, 3 * MIB).await;
+    scene.came(3);
+    let saved = scene.to.dir.path().join("saved");
+    std::fs::create_dir(&saved).unwrap();
+    std::fs::write(saved.join("file.bin"), &*scene.script.bytes).unwrap();
+    let owner = Owner::Offer(scene.row.offer);
+    let kept = KeptPath::new(&saved.join("file.bin")).unwrap();
+    scene.to.files.0.shelf.keep(&owner, Part::Saved, &kept).unwrap();
+    scene.restart().await;
+    assert_eq!(scene.fetch().await, (FetchEnd::Complete, 0));
+    assert!(scene.is_saved_once());
+    assert_eq!(scene.to.files.saved(&scene.row.offer).unwrap(), saved.join("file.bin"));
+    assert!(scene.to.kept().iter().all(|name| name.ends_with(".saved")), "{:?}", scene.to.kept());
+    // One that is there and was changed is another.
+    let mut scene = Scene::new(58, 3 * MIB).await;
+    scene.came(3);
+    let saved = scene.to.dir.path().join("saved");
+    std::fs::create_dir(&saved).unwrap();
+    std::fs::write(saved.join("file.bin"), vec![0; 3 * MIB]).unwrap();
+    let kept = KeptPath::new(&saved.join("file.bin")).unwrap();
+    scene.to.files.0.shelf.keep(&owner, Part::Saved, &kept).unwrap();
+    scene.restart().await;
+    assert_eq!(scene.fetch().await, (FetchEnd::Complete, 0));
+    assert!(scene.to.saved()["file (1).bin"] == *scene.script.bytes);
+    assert!(scene.to.saved()["file.bin"] == vec![0; 3 * MIB]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_file_at_the_name_is_replaced_only_if_it_was_made_for_this_file() {
+    for (seed, own, name) in [(60, true, "file.bin"), (62, false, "file (1).bin")] {
+        let mut scene = Scene::new(seed, 3 * MIB).await;
+        scene.came(2);
+        let saved = scene.to.dir.path().join("saved");
+        std::fs::create_dir(&saved).unwrap();
+        std::fs::write(saved.join("file.bin"), b"").unwrap();
+        if own {
+            let kept = KeptPath::new(&saved.join("file.bin")).unwrap();
+            scene.to.files.0.shelf.keep(&Owner::Offer(scene.row.offer), Part::Saved, &kept).unwrap();
+        }
+        scene.restart().await;
+        assert_eq!(scene.fetch().await.0, FetchEnd::Complete);
+        assert!(scene.to.saved()[name] == *scene.script.bytes);
+        assert_eq!(scene.to.saved().len(), if own { 1 } else { 2 });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_was_begun_elsewhere_goes_with_its_transfer() {
+    for (seed, how) in [(64, "cancelled"), (66, "collected"), (68, "idle"), (70, "saved")] {
+        let mut scene = Scene::new(seed, 3 * MIB).await;
+        scene.came(3);
+        let elsewhere = scene.to.dir.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        let copy = elsewhere.join(format!(".lanchat-{}.partial", scene.row.offer));
+        std::fs::write(&copy, b"half").unwrap();
+        let kept = KeptPath::new(&copy).unwrap();
+        scene.to.files.0.shelf.keep(&Owner::Offer(scene.row.offer), Part::Copy, &kept).unwrap();
+        scene.restart().await;
+        match how {
+            "cancelled" => scene.to.files.stop(scene.row.offer, true),
+            "collected" => scene
+                .to
+                .files
+                .collect(&[StoredTransfer { state: TransferState::Cancelled, ..scene.row.clone() }]),
+            "idle" => {
+                let long_ago = std::time::SystemTime::now() - Duration::from_secs(25 * 3600);
+                for part in [Part::Have, Part::Values, Part::Partial, Part::Copy] {
+                    let file = std::fs::File::options().write(true).open(scene.path(part)).unwrap();
+                    file.set_modified(long_ago).unwrap();
+                }
+                scene.to.files.collect(std::slice::from_ref(&scene.row));
+            }
+            _ => assert_eq!(scene.fetch().await, (FetchEnd::Complete, 0)),
+        }
+        soon("the copy and the record of it are removed", async {
+            while copy.exists() || scene.path(Part::Copy).exists() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
+}
