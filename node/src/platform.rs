@@ -239,6 +239,22 @@ pub fn path_from_bytes(bytes: &[u8]) -> PathBuf {
     std::ffi::OsString::from_wide(&wide).into()
 }
 
+/// A path in the form that the system takes at any length.
+#[cfg(windows)]
+#[must_use]
+pub fn any_length(path: &Path) -> PathBuf {
+    // What canonicalize answers begins with \\?\. A drive that does not tell keeps the plain path.
+    let dir = path.parent().and_then(|dir| fs::canonicalize(dir).ok());
+    dir.zip(path.file_name()).map_or_else(|| path.to_path_buf(), |(dir, name)| dir.join(name))
+}
+
+/// A path in the form that the system takes at any length: as it is.
+#[cfg(not(windows))]
+#[must_use]
+pub fn any_length(path: &Path) -> PathBuf {
+    path.to_path_buf()
+}
+
 /// The directory where the user's downloads go, where the system names one.
 #[must_use]
 pub fn download_dir() -> Option<PathBuf> {

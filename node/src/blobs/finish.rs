@@ -109,6 +109,7 @@ fn taken_names(dir: &Path) -> io::Result<BTreeSet<String>> {
 
 /// Renames where nothing may be at the new name.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    let (from, to) = (&platform::any_length(from), &platform::any_length(to));
     let error = match TempPath::try_from_path(from)?.persist_noclobber(to) {
         Ok(()) => return Ok(()),
         Err(failed) => {
