@@ -18,6 +18,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 
 /// A stream to a holder.
@@ -191,11 +192,14 @@ impl<'a> Run<'a> {
                 Ask::Piece(ask) => Frame::new(Kind::BlobAsk, &ask),
             };
             let to = self.holders.get(&source).map(|holder| &holder.to);
-            let sent =
-                frame.ok().zip(to).is_some_and(|(frame, to)| to.try_send(ToHolder::Ask(frame)).is_ok());
-            if !sent {
-                // Its task has ended or does not read: what was not asked never comes.
-                self.lost(fetch, source, FetchEnd::Broken).await;
+            let sent = frame.ok().zip(to).map(|(frame, to)| to.try_send(ToHolder::Ask(frame)));
+            match sent {
+                // A stream that has ended says so itself, after what came on it: that may be why.
+                Some(Ok(()) | Err(TrySendError::Closed(_))) => {}
+                // It does not read: what was not asked never comes.
+                Some(Err(TrySendError::Full(_))) | None => {
+                    self.lost(fetch, source, FetchEnd::Broken).await;
+                }
             }
         }
     }
