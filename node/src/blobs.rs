@@ -37,7 +37,7 @@ use lanchat_proto::time::Wall;
 use lanchat_proto::wire::blob::{BlobOpen, BlobRefusal};
 use pace::Gate;
 use shelf::{KeptPath, Owner, Part, Shelf};
-use source::Watched;
+use source::{Sources, Watched};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -149,6 +149,8 @@ struct Inner {
     stopping: Arc<AtomicBool>,
     /// Held by a fetch that looks whether there is room for it.
     beginning: Mutex<()>,
+    /// Held by an offer that adds a place to those of its content.
+    offering: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -207,6 +209,7 @@ impl Files {
             down: Gate::default(),
             stopping: Arc::default(),
             beginning: Mutex::default(),
+            offering: Mutex::default(),
             state: Mutex::new(state),
         };
         let files = Self(Arc::new(inner));
@@ -242,7 +245,10 @@ impl Files {
         let keep =
             |error: io::Error| OfferError::Keep { path: path.to_path_buf(), reason: error.to_string() };
         self.0.shelf.keep_values(&owner, hashed.list.values()).map_err(keep)?;
-        self.0.shelf.keep(&owner, Part::Source, &hashed.source).map_err(keep)?;
+        {
+            let _turn = self.0.offering.lock().unwrap_or_else(PoisonError::into_inner);
+            Sources::add(&self.0.shelf, &hashed.hash, &hashed.source).map_err(keep)?;
+        }
         let file = FileBody {
             media_type: media_type(&name),
             name,
@@ -297,11 +303,11 @@ impl Files {
         self.0.state().saved.get(offer).cloned()
     }
 
-    /// Where a file lies that is offered from here.
+    /// Where a file lies that is offered from here: of several places the one that was offered last and where it still
+    /// lies. Looks at the disk.
     #[must_use]
     pub fn source(&self, hash: &BlobHash) -> Option<PathBuf> {
-        let source = self.0.shelf.kept::<source::Source>(&Owner::Content(*hash), Part::Source);
-        source.map(|source| source.path())
+        Sources::kept(&self.0.shelf, hash).path()
     }
 }
 

@@ -14,6 +14,9 @@ pub const HASH_BLOCK: usize = 256 * 1024;
 pub const MAX_RECORD: usize = 40 * 1024;
 /// Bytes of a path that is kept. A longer one is refused.
 pub const MAX_PATH: usize = 32 * 1024;
+/// Places that are remembered for one content that is offered. With one more, one where it lies no more is forgotten,
+/// or else the oldest.
+pub const PLACES: usize = 8;
 /// Streams that are served at a time; one more is told that this side is busy.
 pub const SERVED: usize = 64;
 /// Time in which the other side has to say what it wants. Then its stream ends.

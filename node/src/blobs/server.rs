@@ -7,7 +7,7 @@
 use super::limits;
 use super::pace::Meter;
 use super::shelf::{Owner, Part};
-use super::source::{Source, SourceFault, read_exact_at};
+use super::source::{Source, SourceFault, Sources, read_exact_at};
 use super::{Files, FromFiles};
 use lanchat_net::{BlobReader, BlobStream, BlobWriter, LinkId as NetLink, StreamError};
 use lanchat_node_core::boot::{LinkId, StoredTransfer};
@@ -50,6 +50,9 @@ enum End {
 
 /// What is needed to read a file that is offered.
 struct Reading {
+    sources: Sources,
+    size: u64,
+    /// The one of them that is read.
     source: Source,
     file: File,
     units: Units,
@@ -128,14 +131,11 @@ impl Files {
     }
 
     fn open_source(&self, hash: lanchat_proto::blob::BlobHash, size: u64) -> Result<Reading, BlobRefusal> {
-        let owner = Owner::Content(hash);
-        let source: Source = self.0.shelf.kept(&owner, Part::Source).ok_or(BlobRefusal::Gone)?;
-        let file = source.open().map_err(refusal)?;
+        let sources = Sources::kept(&self.0.shelf, &hash);
+        let (source, file) = sources.open(size).map_err(refusal)?;
         let units = Units::of(size).map_err(|_| BlobRefusal::Other)?;
-        if source.size() != size {
-            return Err(BlobRefusal::Changed);
-        }
-        Ok(Reading { source, file, units, values: self.0.shelf.path(&owner, Part::Values) })
+        let values = self.0.shelf.path(&Owner::Content(hash), Part::Values);
+        Ok(Reading { sources, size, source, file, units, values })
     }
 
     /// Answers asks until the stream ends.
@@ -151,7 +151,7 @@ impl Files {
         let (answers, mut answered) = mpsc::channel(limits::READ_AHEAD);
         let (spent, spare) = std::sync::mpsc::channel();
         let units = reading.units;
-        tokio::task::spawn_blocking(move || read_asked(&reading, asked, &answers, &spare));
+        tokio::task::spawn_blocking(move || read_asked(reading, asked, &answers, &spare));
         let taking = async {
             // The answers end once this has ended and all asks are answered.
             if let Err(fault) = take_asks(reader, &asks).await {
@@ -247,7 +247,7 @@ async fn take_asks(reader: &mut BlobReader, asks: &mpsc::Sender<Asked>) -> Resul
 
 /// The disk's side: reads what is asked for, in order. Ends with the asks, or with what cannot be sent.
 fn read_asked(
-    reading: &Reading,
+    mut reading: Reading,
     mut asked: mpsc::Receiver<Asked>,
     answers: &mpsc::Sender<Answered>,
     spare: &std::sync::mpsc::Receiver<Vec<u8>>,
@@ -275,25 +275,31 @@ fn refusal(fault: SourceFault) -> BlobRefusal {
 }
 
 impl Reading {
-    fn piece(&self, ask: &BlobAsk, bytes: &mut Vec<u8>) -> Result<(), BlobRefusal> {
+    fn piece(&mut self, ask: &BlobAsk, bytes: &mut Vec<u8>) -> Result<(), BlobRefusal> {
         let (start, len) = self.units.range(ask.unit).map_err(|_| BlobRefusal::NotHeld)?;
         let wanted = ask.len as usize;
         let end = ask.offset.checked_add(u64::from(ask.len)).filter(|end| *end <= len);
         if wanted > MAX_PIECE || end.is_none() {
             return Err(BlobRefusal::NotHeld);
         }
-        if ask.offset == 0 {
-            self.source.check().map_err(refusal)?;
+        if ask.offset == 0 && self.source.check().is_err() {
+            // Between two units another copy goes on.
+            (self.source, self.file) = self.sources.open(self.size).map_err(refusal)?;
         }
         bytes.resize(wanted, 0);
         read_exact_at(&self.file, bytes, start + ask.offset).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => BlobRefusal::Changed,
+            std::io::ErrorKind::UnexpectedEof => self.lost(),
             _ => BlobRefusal::Other,
         })?;
-        if end == Some(len) {
-            self.source.check().map_err(refusal)?;
+        if end == Some(len) && self.source.check().is_err() {
+            return Err(self.lost());
         }
         Ok(())
+    }
+
+    /// What was read is no more what was offered: why it cannot be sent, or `Other` while another copy can be.
+    fn lost(&self) -> BlobRefusal {
+        self.sources.open(self.size).map_or_else(refusal, |_| BlobRefusal::Other)
     }
 
     fn values(&self, ask: &BlobAskValues) -> Result<BlobValues, BlobRefusal> {

@@ -1,13 +1,15 @@
 //! Files that are offered from here: looked at, hashed, and noticed when they change.
 //!
 //! Keeps true: only regular files are offered, so that nothing hangs or is read for ever; a file counts as the one that
-//! was offered as long as its size, time of change and identity are those of when it was hashed; hashing takes memory
-//! that does not depend on the size, and ends when nobody waits for it. The units: `docs/protocol.md#blobs`.
+//! was offered as long as its size, time of change and identity are those of when it was hashed; content that was offered
+//! from several places can be sent as long as it lies in one of them; hashing takes memory that does not depend on the
+//! size, and ends when nobody waits for it. The units: `docs/protocol.md#blobs`.
 
-use super::limits::{HASH_BLOCK, HASH_THREADS};
-use super::shelf::KeptPath;
+use super::limits::{HASH_BLOCK, HASH_THREADS, MAX_PATH, PLACES};
+use super::shelf::{KeptPath, Owner, Part, Shelf};
 use crate::platform;
 use lanchat_proto::blob::{BlobError, BlobHash, UnitHasher, UnitList, Units};
+use lanchat_proto::codec::BoundedVec;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, Metadata};
 use std::io;
@@ -95,10 +97,6 @@ impl Source {
         self.path.path()
     }
 
-    pub(super) fn size(&self) -> u64 {
-        self.stamp.size
-    }
-
     /// Whether the file at the path is still the one that was hashed.
     pub(super) fn check(&self) -> Result<(), SourceFault> {
         let metadata = std::fs::metadata(self.path()).map_err(|_| SourceFault::Gone)?;
@@ -115,6 +113,59 @@ impl Source {
         let file = File::open(self.path()).map_err(|_| SourceFault::Gone)?;
         let stamp = file.metadata().map(|metadata| Stamp::of(&metadata)).map_err(|_| SourceFault::Gone)?;
         if stamp == self.stamp { Ok(file) } else { Err(SourceFault::Changed) }
+    }
+}
+
+/// Where content that is offered lies: the place that was offered last first.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Sources(BoundedVec<Source, PLACES>);
+
+impl Sources {
+    /// What is kept of some content, also by an earlier version.
+    pub(super) fn kept(shelf: &Shelf, hash: &BlobHash) -> Self {
+        let owner = Owner::Content(*hash);
+        let kept = shelf.kept::<Self>(&owner, Part::Sources);
+        kept.unwrap_or_else(|| Self(BoundedVec::first(shelf.kept::<Source>(&owner, Part::Source))))
+    }
+
+    /// Keeps one more place, before all others. One at a time.
+    pub(super) fn add(shelf: &Shelf, hash: &BlobHash, source: &Source) -> io::Result<()> {
+        let owner = Owner::Content(*hash);
+        let mut all = vec![source.clone()];
+        all.extend(Self::kept(shelf, hash).0.iter().filter(|other| other.path != source.path).cloned());
+        // A record is as long as its longest path may be, and somewhat more.
+        let fits = |all: &[Source]| {
+            let bytes: usize = all.iter().map(|source| source.path.len()).sum();
+            all.len() <= PLACES && (bytes <= MAX_PATH || all.len() == 1)
+        };
+        if !fits(&all) {
+            all.retain(|source| source.check().is_ok());
+        }
+        while !fits(&all) {
+            all.pop();
+        }
+        shelf.keep(&owner, Part::Sources, &Self(BoundedVec::first(all)))?;
+        shelf.remove(&owner, Part::Source);
+        Ok(())
+    }
+
+    /// Opens the first that is still the same and has this size. `Changed`: there is something else in one of the places.
+    pub(super) fn open(&self, size: u64) -> Result<(Source, File), SourceFault> {
+        let mut fault = SourceFault::Gone;
+        for source in self.0.iter() {
+            match source.open() {
+                Ok(file) if source.stamp.size == size => return Ok((source.clone(), file)),
+                Ok(_) | Err(SourceFault::Changed) => fault = SourceFault::Changed,
+                Err(SourceFault::Gone) => {}
+            }
+        }
+        Err(fault)
+    }
+
+    /// Where it lies, or lay last.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        let good = self.0.iter().find(|source| source.check().is_ok());
+        good.or_else(|| self.0.first()).map(Source::path)
     }
 }
 

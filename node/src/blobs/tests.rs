@@ -2,6 +2,7 @@
 
 mod resume;
 mod saving;
+mod serving;
 mod stories;
 
 use super::*;
