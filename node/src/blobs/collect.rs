@@ -10,7 +10,7 @@ use lanchat_node_core::boot::{StoredTransfer, TransferState};
 use lanchat_proto::ids::MessageId;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -79,7 +79,7 @@ impl Files {
     /// Removes what an offer needs no more.
     fn collect_offer(&self, offer: MessageId, state: Option<TransferState>, parts: &Parts) {
         // A fetch that begins meanwhile opens its files after this, or is seen.
-        let _turn = self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.turn();
         if self.0.state().fetches.contains_key(&offer) {
             return;
         }
@@ -106,6 +106,9 @@ impl Files {
             }
             Some(_) => Parts::new(),
         };
+        if over.contains_key(&Part::Have) || over.contains_key(&Part::Partial) {
+            self.0.shelf.forget(&offer);
+        }
         for (part, path) in over {
             match part {
                 Part::Copy => self.0.shelf.remove_copy(&offer),

@@ -20,8 +20,8 @@ use lanchat_proto::file_name::FileName;
 use lanchat_proto::ids::MessageId;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -146,20 +146,40 @@ impl Files {
             self.0.shelf.remove_fetch(&offer);
             return Ok(None);
         }
-        // Two that begin at once do not both take what is only enough for one, and nothing is collected meanwhile.
-        let _turn = self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = Partial::open(&self.0.shelf, offer, body).map_err(|error| failure(&error))?;
-        found.look().map_err(|error| failure(&error))?;
-        let left = body.size.saturating_sub(found.done_bytes());
+        let mut found = {
+            let _turn = self.turn();
+            let found = Partial::open(&self.0.shelf, offer, body).map_err(|error| failure(&error))?;
+            // Before anything is hashed: a fetch that waits for room asks for it again and again.
+            self.take_room(offer, body, found.done_bytes())?;
+            found
+        };
+        let looked = found.look().map_err(|error| failure(&error));
+        let taken = looked.and_then(|()| {
+            let _turn = self.turn();
+            self.take_room(offer, body, found.done_bytes())
+        });
+        taken.inspect_err(|_| self.still_comes(offer, 0))?;
+        Ok(Some(found))
+    }
+
+    /// Two that begin at once do not both take what is only enough for one, and nothing is collected meanwhile.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the room for what is missing of a file, in a turn.
+    fn take_room(&self, offer: MessageId, body: &FileBody, done: u64) -> Result<(), FetchEnd> {
+        let left = body.size.saturating_sub(done);
         let target = self.target(&offer);
         let beside = platform::same_volume(self.0.shelf.dir(), &target);
         let at_target = if beside { left } else { body.size };
+        self.still_comes(offer, 0);
         let all = left.saturating_add(self.still_coming());
         if !space::has_room(self.0.shelf.dir(), all) || !space::has_room(&target, at_target) {
             return Err(FetchEnd::NoRoom);
         }
         self.still_comes(offer, left);
-        Ok(Some(found))
+        Ok(())
     }
 
     /// Bytes that all fetches will still write, as far as there was room for them.

@@ -54,6 +54,9 @@ pub const CLAIM_AFTER: Duration = Duration::from_secs(2);
 pub const REHASH_UNITS: u32 = 64;
 /// Bytes of those, each way.
 pub const REHASH_BYTES: u64 = 256 * 1024 * 1024;
+/// Parts of files of which it is remembered that they were looked at since the start of the program. Further ones are
+/// looked at whenever their fetch goes on.
+pub const KNOWN_PARTS: usize = 256;
 /// Bytes that stay free on a disk, or a hundredth of it if that is less. With less room a fetch waits.
 pub const ROOM_LEFT: u64 = 256 * 1024 * 1024;
 /// Time without news from a holder after which its stream is given up.

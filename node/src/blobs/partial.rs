@@ -56,15 +56,22 @@ fn bytes_of(units: &Units, set: &UnitSet) -> u64 {
     set.iter().filter_map(|unit| units.range(unit).ok()).map(|(_, len)| len).sum()
 }
 
+/// These units less those others.
+fn without(set: &UnitSet, others: Option<&UnitSet>) -> UnitSet {
+    let mut rest = set.clone();
+    others.into_iter().flat_map(UnitSet::iter).for_each(|unit| rest.remove(unit));
+    rest
+}
+
 /// A file that is being fetched.
 #[derive(Clone, Debug)]
 pub(super) struct Partial {
     shelf: Shelf,
-    owner: Owner,
+    offer: MessageId,
     hash: BlobHash,
     units: Units,
     list: Option<Arc<UnitList>>,
-    /// Units that an earlier run of the program claimed, and that this one did not look at.
+    /// Units that are claimed, and of which this run of the program computed no hash.
     believed: Arc<Mutex<UnitSet>>,
     pub(super) file: Arc<File>,
 }
@@ -77,6 +84,8 @@ pub(super) struct Found {
     pub(super) list: Option<Arc<UnitList>>,
     /// What is claimed on disk.
     recorded: Option<Have>,
+    /// This run of the program looked at it already.
+    known: bool,
 }
 
 /// What became of looking at all that a file consists of.
@@ -96,10 +105,10 @@ impl Found {
         bytes_of(&self.partial.units, &self.done)
     }
 
-    /// Hashes what is not to be believed without, and takes back on disk what is claimed and not believed. To be done
-    /// before anything is written. Blocks.
+    /// Hashes what is not to be believed without, if this run of the program did not do so before, and takes back on disk
+    /// what is claimed and not believed. To be done before anything is written. Blocks.
     pub(super) fn look(&mut self) -> io::Result<()> {
-        if let Some(list) = &self.list {
+        if let Some(list) = self.list.as_ref().filter(|_| !self.known) {
             self.partial.look_again(list, &mut self.done)?;
         }
         let recorded = self.recorded.take();
@@ -107,7 +116,11 @@ impl Found {
             Some(have) => have.is_of(&self.partial) && *have.units == *self.done.to_bytes(),
             None => self.done.is_empty(),
         };
-        if same { Ok(()) } else { self.partial.claim(&self.done) }
+        if !same {
+            return self.partial.claim(&self.done);
+        }
+        self.partial.know(&self.done);
+        Ok(())
     }
 }
 
@@ -129,7 +142,7 @@ impl Partial {
         let list = list.and_then(|values| UnitList::check(units, values, &body.hash).ok()).map(Arc::new);
         let mut partial = Self {
             shelf: shelf.clone(),
-            owner,
+            offer,
             hash: body.hash,
             units,
             list: list.clone(),
@@ -140,9 +153,16 @@ impl Partial {
         let claimed = recorded.as_ref().filter(|have| have.is_of(&partial));
         // Without its list nothing can be believed.
         let claimed = claimed.filter(|_| list.is_some()).and_then(|have| have.claims(there));
+        let verified = shelf.known(&offer).filter(|_| claimed.is_some());
+        let known = verified.is_some();
         let done = claimed.unwrap_or_else(|| UnitSet::none(units.count()));
-        partial.believed = Arc::new(Mutex::new(done.clone()));
-        Ok(Found { partial, done, list, recorded })
+        partial.believed = Arc::new(Mutex::new(without(&done, verified.as_ref())));
+        Ok(Found { partial, done, list, recorded, known })
+    }
+
+    /// Remembers which of these units were verified.
+    fn know(&self, done: &UnitSet) {
+        self.shelf.know(self.offer, without(done, Some(&self.believed())));
     }
 
     fn believed(&self) -> MutexGuard<'_, UnitSet> {
@@ -236,7 +256,7 @@ impl Partial {
 
     /// Keeps the list of chaining values.
     pub(super) fn keep_list(&self, list: &UnitList) -> io::Result<()> {
-        self.shelf.keep_values(&self.owner, list.values())
+        self.shelf.keep_values(&self.owner(), list.values())
     }
 
     /// Syncs the disk. Blocks.
@@ -246,13 +266,21 @@ impl Partial {
 
     /// Syncs the disk, then claims these units, whose bytes were written before. Blocks.
     pub(super) fn claim(&self, done: &UnitSet) -> io::Result<()> {
+        // Should this fail, what is on the disk is looked at again.
+        self.shelf.forget(&self.offer);
         self.sync()?;
         let units = Blob::new(done.to_bytes().to_vec()).map_err(io::Error::other)?;
         let have = Have { hash: self.hash, size: self.units.size(), units };
-        self.shelf.keep(&self.owner, Part::Have, &have)
+        self.shelf.keep(&self.owner(), Part::Have, &have)?;
+        self.know(done);
+        Ok(())
+    }
+
+    fn owner(&self) -> Owner {
+        Owner::Offer(self.offer)
     }
 
     pub(super) fn path(&self) -> PathBuf {
-        self.shelf.path(&self.owner, Part::Partial)
+        self.shelf.path(&self.owner(), Part::Partial)
     }
 }

@@ -3,16 +3,19 @@
 //! Keeps true: no name in here comes from outside (ids and hashes in hexadecimal only); a record is replaced as a whole,
 //! and one that cannot be read is as if it were not there.
 
-use super::limits::{MAX_PATH, MAX_RECORD};
+use super::limits::{KNOWN_PARTS, MAX_PATH, MAX_RECORD};
 use crate::platform;
+use lanchat_node_core::fetch::UnitSet;
 use lanchat_proto::blob::BlobHash;
 use lanchat_proto::codec::{self, Blob};
 use lanchat_proto::ids::MessageId;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The version of every record; one of another version is not read.
 const VERSION: u16 = 1;
@@ -30,11 +33,6 @@ impl KeptPath {
     pub(super) fn path(&self) -> PathBuf {
         platform::path_from_bytes(&self.0)
     }
-
-    /// Bytes that it takes.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
 }
 
 /// What a file is for. In the order in which they are removed: no claim outlives what it claims.
@@ -42,10 +40,8 @@ impl KeptPath {
 pub(super) enum Part {
     /// Which units of what came are good.
     Have,
-    /// What is offered lies there (named by its hash), as earlier versions kept it: one place.
+    /// What is offered lies there (named by its hash).
     Source,
-    /// The places where it lies.
-    Sources,
     /// The list of chaining values.
     Values,
     /// The bytes that came so far.
@@ -59,10 +55,9 @@ pub(super) enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 7] = [
         Self::Have,
         Self::Source,
-        Self::Sources,
         Self::Values,
         Self::Partial,
         Self::Copy,
@@ -79,7 +74,6 @@ impl Part {
         match self {
             Self::Have => "have",
             Self::Source => "source",
-            Self::Sources => "sources",
             Self::Values => "values",
             Self::Partial => "partial",
             Self::Copy => "copy",
@@ -111,12 +105,14 @@ impl Owner {
 #[derive(Clone, Debug)]
 pub(super) struct Shelf {
     dir: PathBuf,
+    /// Units that this run of the program verified, of parts that it looked at.
+    known: Arc<Mutex<BTreeMap<MessageId, UnitSet>>>,
 }
 
 impl Shelf {
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         platform::create_private_dir(dir)?;
-        Ok(Self { dir: dir.to_path_buf() })
+        Ok(Self { dir: dir.to_path_buf(), known: Arc::default() })
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -183,12 +179,36 @@ impl Shelf {
         remove(&self.path(owner, part));
     }
 
+    fn all_known(&self) -> MutexGuard<'_, BTreeMap<MessageId, UnitSet>> {
+        // Every change of it is whole before anything can panic.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The units of a part that this run of the program verified; `None`: it has to look at it.
+    pub(super) fn known(&self, offer: &MessageId) -> Option<UnitSet> {
+        self.all_known().get(offer).cloned()
+    }
+
+    /// Remembers which units of a part were verified, once all that is known of it is written down.
+    pub(super) fn know(&self, offer: MessageId, verified: UnitSet) {
+        let mut known = self.all_known();
+        if known.len() < KNOWN_PARTS || known.contains_key(&offer) {
+            known.insert(offer, verified);
+        }
+    }
+
+    /// Has a part looked at again.
+    pub(super) fn forget(&self, offer: &MessageId) {
+        self.all_known().remove(offer);
+    }
+
     /// Removes whatever a fetch of an offer needs, and no word of where it was saved.
     pub(super) fn remove_fetch(&self, offer: &MessageId) {
         for part in [Part::Have, Part::Values, Part::Partial, Part::Wish] {
             self.remove(&Owner::Offer(*offer), part);
         }
         self.remove_copy(offer);
+        self.forget(offer);
     }
 
     /// Removes what was copied to another disk, and the record of it once it is gone.

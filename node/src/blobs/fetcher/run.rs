@@ -107,6 +107,10 @@ impl<'a> Run<'a> {
         let discard = self.turns(&mut fetch, told).await;
         self.holders.clear();
         if discard {
+            if let Some(claiming) = self.claiming.take() {
+                // What it writes down is removed with the rest.
+                drop(claiming.await);
+            }
             return RunEnd::Discard;
         }
         // What was on its way to the disk when the run ended still counts.

@@ -242,3 +242,44 @@ async fn a_copy_that_was_begun_elsewhere_goes_with_its_transfer() {
         .await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_this_run_of_the_program_wrote_is_not_hashed_at_every_retry_but_after_a_start() {
+    let mut scene = Scene::new(72, UNITS as usize * MIB).await;
+    scene.came(CAME);
+    let file = std::fs::File::options().write(true).open(scene.path(Part::Partial)).unwrap();
+    platform::write_at(&file, b"damaged", u64::from(CAME - 1) << 20).unwrap();
+    scene.script.cut.store(0, Ordering::Relaxed);
+    for (restarted, came) in [(false, CAME), (false, CAME), (true, CAME - 1)] {
+        if restarted {
+            scene.restart().await;
+        }
+        scene.to.files.fetch(order(&scene.row, &scene.link), scene.link.clone());
+        assert_eq!(scene.to.end(LinkId(scene.link.id().0)).await, FetchEnd::Broken);
+        let done = scene.to.files.progress(&scene.row.offer).unwrap().done;
+        assert_eq!(done, u64::from(came) << 20, "restarted: {restarted}");
+    }
+    scene.script.cut.store(u64::MAX, Ordering::Relaxed);
+    assert_eq!(scene.fetch().await.0, FetchEnd::Complete);
+    assert!(scene.is_saved_once());
+}
+
+#[tokio::test]
+async fn room_is_looked_for_before_anything_is_hashed() {
+    let mut scene = Scene::new(74, MIB).await;
+    let size = fs4::available_space(scene.to.dir.path()).unwrap() * 2;
+    let units = Units::of(size).unwrap();
+    let (list, hash) = UnitList::hashed(units, vec![[7; 32]; units.count() as usize]).unwrap();
+    scene.row.file = FileBody { size, hash, ..scene.row.file };
+    let found = Partial::open(&scene.to.files.0.shelf, scene.row.offer, &scene.row.file).unwrap();
+    found.partial.file.set_len(units.unit_len()).unwrap();
+    found.partial.keep_list(&list).unwrap();
+    let mut done = UnitSet::none(units.count());
+    done.add(0);
+    found.partial.claim(&done).unwrap();
+    scene.restart().await;
+    assert_eq!(scene.fetch().await.0, FetchEnd::NoRoom);
+    // Its bytes are not those of the unit, which nobody saw.
+    scene.restart().await;
+    assert_eq!(scene.to.files.progress(&scene.row.offer).unwrap().done, units.unit_len());
+}
