@@ -33,6 +33,11 @@ impl KeptPath {
     pub(super) fn path(&self) -> PathBuf {
         platform::path_from_bytes(&self.0)
     }
+
+    /// Bytes that it takes.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// What a file is for. In the order in which they are removed: no claim outlives what it claims.
@@ -40,8 +45,10 @@ impl KeptPath {
 pub(super) enum Part {
     /// Which units of what came are good.
     Have,
-    /// What is offered lies there (named by its hash).
+    /// What is offered lies there (named by its hash), as earlier versions kept it: one place.
     Source,
+    /// The places where it lies.
+    Sources,
     /// The list of chaining values.
     Values,
     /// The bytes that came so far.
@@ -55,9 +62,10 @@ pub(super) enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Have,
         Self::Source,
+        Self::Sources,
         Self::Values,
         Self::Partial,
         Self::Copy,
@@ -74,6 +82,7 @@ impl Part {
         match self {
             Self::Have => "have",
             Self::Source => "source",
+            Self::Sources => "sources",
             Self::Values => "values",
             Self::Partial => "partial",
             Self::Copy => "copy",
