@@ -35,6 +35,7 @@ use lanchat_proto::ids::MessageId;
 use lanchat_proto::limits::{MAX_FILE_NAME, MAX_MEDIA_TYPE};
 use lanchat_proto::time::Wall;
 use lanchat_proto::wire::blob::{BlobOpen, BlobRefusal};
+use limits::Waits;
 use pace::Gate;
 use shelf::{KeptPath, Owner, Part, Shelf};
 use source::{Sources, Watched};
@@ -145,6 +146,7 @@ struct Inner {
     serving: Arc<Semaphore>,
     up: Gate,
     down: Gate,
+    waits: Waits,
     /// The program ends.
     stopping: Arc<AtomicBool>,
     /// Held by a fetch that looks whether there is room for it.
@@ -182,6 +184,15 @@ impl Files {
         downloads: &Path,
         settings: watch::Receiver<Settings>,
     ) -> io::Result<(Self, mpsc::Receiver<FromFiles>)> {
+        Self::open_with(dir, downloads, settings, Waits::default())
+    }
+
+    fn open_with(
+        dir: &Path,
+        downloads: &Path,
+        settings: watch::Receiver<Settings>,
+        waits: Waits,
+    ) -> io::Result<(Self, mpsc::Receiver<FromFiles>)> {
         let shelf = Shelf::open(dir)?;
         let (to_loop, from_files) = mpsc::channel(limits::TO_LOOP);
         let mut state = State::default();
@@ -207,6 +218,7 @@ impl Files {
             serving: Arc::new(Semaphore::new(limits::SERVED)),
             up: Gate::default(),
             down: Gate::default(),
+            waits,
             stopping: Arc::default(),
             beginning: Mutex::default(),
             offering: Mutex::default(),

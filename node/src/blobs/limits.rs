@@ -59,7 +59,9 @@ pub const REHASH_BYTES: u64 = 256 * 1024 * 1024;
 pub const KNOWN_PARTS: usize = 256;
 /// Bytes that stay free on a disk, or a hundredth of it if that is less. With less room a fetch waits.
 pub const ROOM_LEFT: u64 = 256 * 1024 * 1024;
-/// Time without news from a holder after which its stream is given up.
+/// Time in which a holder has to send something of what it was asked for, or to take an ask: enough for half a kilobyte
+/// a second. Then its stream is given up; so are all when there is nothing to ask of any for so long. Time in which
+/// nothing is read here, for the sake of a limit in the settings or of the disk, does not count.
 pub const SOURCE_IDLE: Duration = Duration::from_secs(120);
 /// How often the shown progress is brought up to date.
 pub const PROGRESS: Duration = Duration::from_millis(200);
@@ -73,3 +75,16 @@ pub const IDLE: Duration = Duration::from_secs(24 * 3600);
 pub const UNKNOWN: Duration = Duration::from_secs(3600);
 /// Time that fetches get to write down what they have when the program ends.
 pub const STOP: Duration = Duration::from_millis(800);
+
+/// How long others are waited for; tests wait less.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// [`SOURCE_IDLE`].
+    pub(super) source: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self { source: SOURCE_IDLE }
+    }
+}

@@ -45,10 +45,15 @@ impl Place {
     }
 
     fn at(dir: TempDir) -> Self {
+        Self::waiting(dir, Waits::default())
+    }
+
+    fn waiting(dir: TempDir, waits: Waits) -> Self {
         let settings = Settings { download_dir: Some(dir.path().join("saved")), ..Settings::default() };
         let (sender, settings) = watch::channel(settings);
         let (files, said) =
-            Files::open(&dir.path().join("blobs"), &dir.path().join("downloads"), settings).unwrap();
+            Files::open_with(&dir.path().join("blobs"), &dir.path().join("downloads"), settings, waits)
+                .unwrap();
         Self { dir, files, said, settings: sender }
     }
 

@@ -25,7 +25,8 @@ use tokio::task::JoinHandle;
 struct Holder {
     link: LinkId,
     to: mpsc::Sender<ToHolder>,
-    heard: Instant,
+    /// What it was asked for and has not sent. That it does is seen to by its task.
+    owed: usize,
 }
 
 /// A run.
@@ -51,6 +52,8 @@ pub(super) struct Run<'a> {
     /// A sync, or a claim, that is under way.
     claiming: Option<JoinHandle<io::Result<()>>>,
     shown: u64,
+    /// When last something was asked, came or was written.
+    moved: Instant,
     /// The disk failed: nothing more is asked.
     failed: bool,
 }
@@ -88,6 +91,7 @@ impl<'a> Run<'a> {
             unsynced: 0,
             claiming: None,
             shown: 0,
+            moved: Instant::now(),
             failed: false,
         }
     }
@@ -176,12 +180,14 @@ impl<'a> Run<'a> {
         let source = SourceId(self.next_source);
         self.next_source += 1;
         let (to, to_holder) = mpsc::channel(limits::ASKS_OUT);
-        self.holders.insert(source, Holder { link: order.link, to, heard: Instant::now() });
+        self.holders.insert(source, Holder { link: order.link, to, owed: 0 });
+        self.moved = Instant::now();
         fetch.source_came(source, order.relayed);
         let (events, files, open) = (self.events.0.clone(), self.files.clone(), order.open);
         tokio::spawn(async move {
             let pace = || files.0.settings.borrow().rate_limit_down;
-            holder::carry((source, link, open), to_holder, events, pace, &files.0.down).await;
+            let bounds = (&files.0.down, files.0.waits.source);
+            holder::carry((source, link, open), to_holder, events, pace, bounds).await;
         });
         self.order = order;
     }
@@ -195,8 +201,11 @@ impl<'a> Run<'a> {
                 Ask::Values(ask) => Frame::new(Kind::BlobAskValues, &ask),
                 Ask::Piece(ask) => Frame::new(Kind::BlobAsk, &ask),
             };
-            let to = self.holders.get(&source).map(|holder| &holder.to);
-            let sent = frame.ok().zip(to).map(|(frame, to)| to.try_send(ToHolder::Ask(frame)));
+            self.moved = Instant::now();
+            let sent = frame.ok().zip(self.holders.get_mut(&source)).map(|(frame, holder)| {
+                holder.owed += 1;
+                holder.to.try_send(ToHolder::Ask(frame))
+            });
             match sent {
                 // A stream that has ended says so itself, after what came on it: that may be why.
                 Some(Ok(()) | Err(TrySendError::Closed(_))) => {}
@@ -214,9 +223,9 @@ impl<'a> Run<'a> {
             FromHolder::Frame(source, frame) => (source, frame),
         };
         let Some(holder) = self.holders.get_mut(&source) else { return };
-        if frame.known().is_some() {
-            // A frame that nobody knows brings the file no further.
-            holder.heard = Instant::now();
+        if matches!(frame.known(), Some(Kind::BlobValues | Kind::BlobPiece)) {
+            holder.owed = holder.owed.saturating_sub(1);
+            self.moved = Instant::now();
         }
         let taken = match frame.known() {
             Some(Kind::BlobRefused) => {
@@ -281,6 +290,7 @@ impl<'a> Run<'a> {
     /// The writer is done with a piece.
     async fn took(&mut self, fetch: &mut Fetch, wrote: Wrote) {
         self.writing = self.writing.saturating_sub(1);
+        self.moved = Instant::now();
         fetch.written(wrote.source, wrote.len);
         if let Some(holder) = self.holders.get(&wrote.source) {
             // Memory that nobody takes back is freed.
@@ -338,9 +348,10 @@ impl<'a> Run<'a> {
 
     async fn tick(&mut self, fetch: &mut Fetch) {
         self.show(fetch);
-        let silent = |holder: &Holder| holder.heard.elapsed() > limits::SOURCE_IDLE;
-        let idle = self.holders.iter().filter(|(_, holder)| self.writing == 0 && silent(holder));
-        let idle: Vec<SourceId> = idle.map(|(source, _)| *source).collect();
+        let waits = self.writing > 0 || self.holders.values().any(|holder| holder.owed > 0);
+        let idle = !waits && self.moved.elapsed() > self.files.0.waits.source;
+        // They have nothing of what is missing.
+        let idle: Vec<SourceId> = self.holders.keys().copied().filter(|_| idle).collect();
         for source in idle {
             self.lost(fetch, source, FetchEnd::Broken).await;
         }

@@ -3,6 +3,8 @@
 use super::*;
 use crate::blobs::shelf::{Owner, Part};
 use crate::blobs::source::{Source, Sources};
+use lanchat_proto::codec::Blob;
+use lanchat_proto::wire::blob::BlobHave;
 
 /// A sender's place and device, a receiver's, and the receiver's link to the sender.
 async fn scene(seed: u8) -> (Place, Device, Place, Device, lanchat_net::Link) {
@@ -110,4 +112,52 @@ async fn what_an_earlier_version_offered_is_still_there_and_joins_what_is_offere
     assert!(!shelf.path(&owner, Part::Source).exists(), "there is one record of it");
     std::fs::remove_file(new).unwrap();
     assert_eq!(place.files.source(&hashed.hash), Some(old));
+}
+
+/// A holder that says again and again what it has, and sends nothing of it.
+fn talks_only(mut device: Device, have: BlobHave) {
+    tokio::spawn(async move {
+        let _runs = &device.net;
+        while let Some(event) = device.events.recv().await {
+            if let NetEvent::Stream { stream, .. } = event {
+                let have = Frame::new(Kind::BlobHave, &have).unwrap();
+                tokio::spawn(async move {
+                    let (_reader, mut writer) = stream.split();
+                    while writer.send(&have).await.is_ok() && writer.flush().await.is_ok() {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                });
+            }
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_that_talks_and_sends_nothing_is_given_up() {
+    let waits = Waits { source: Duration::from_millis(300) };
+    for (seed, units) in [(24, Vec::new()), (26, vec![0])] {
+        let mut to = Place::waiting(tempfile::tempdir().unwrap(), waits);
+        let (mut holder, mut receiver) = (Device::new(seed).await, Device::new(seed + 1).await);
+        let link = receiver.link(&mut holder).await;
+        let path = to.write("a", &content(3 << 20));
+        let row = row(offer(1), to.files.offer(&path, |_| {}).await.unwrap().file);
+        // Once it has all, once it has nothing that could be asked for.
+        talks_only(holder, BlobHave { size: row.file.size, units: Blob::new(units).unwrap() });
+        to.files.fetch(order(&row, &link), link.clone());
+        assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Broken);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_is_not_given_up_for_what_the_own_settings_hold_back() {
+    let (from, sender, _, _receiver, link) = scene(28).await;
+    let waits = Waits { source: Duration::from_millis(600) };
+    let mut to = Place::waiting(tempfile::tempdir().unwrap(), waits);
+    // A piece takes longer than a holder is waited for.
+    to.settings.send_modify(|settings| settings.rate_limit_down = 64 << 10);
+    let path = from.write("a", &content(192 << 10));
+    let row = row(offer(1), from.files.offer(&path, |_| {}).await.unwrap().file);
+    drop(serve(sender, from, Arc::new(Mutex::new(Ok(row.clone())))));
+    to.files.fetch(order(&row, &link), link.clone());
+    assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Complete);
 }
