@@ -20,8 +20,8 @@ use lanchat_proto::file_name::FileName;
 use lanchat_proto::ids::MessageId;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -41,6 +41,8 @@ pub(super) enum ToFetch {
 pub(super) struct Running {
     orders: mpsc::Sender<ToFetch>,
     task: JoinHandle<()>,
+    /// It was told to stop since its last order.
+    stopped: Arc<AtomicBool>,
     /// Bytes that it will still write, once there was room for them.
     left: u64,
 }
@@ -66,8 +68,10 @@ impl Files {
 
     /// Stops fetching and sending a file. With `discard` what was fetched of it is removed.
     pub fn stop(&self, offer: MessageId, discard: bool) {
-        if let Some(streams) = self.0.state().served.get(&offer) {
-            streams.iter().for_each(|stop| stop.notify_one());
+        self.stop_serving(offer);
+        if let Some(running) = self.0.state().fetches.get(&offer) {
+            // It may be looking at all of a large file, and listens only after that.
+            running.stopped.store(true, Ordering::Relaxed);
         }
         self.tell(offer, ToFetch::Stop { discard }, discard);
     }
@@ -84,7 +88,7 @@ impl Files {
         let (orders, told) = mpsc::channel(limits::ORDERS);
         let taken = orders.try_send(what).is_ok();
         let task = tokio::spawn(self.clone().fetch_task(offer, told));
-        state.fetches.insert(offer, Running { orders, task, left: 0 });
+        state.fetches.insert(offer, Running { orders, task, stopped: Arc::default(), left: 0 });
         taken
     }
 
@@ -103,6 +107,9 @@ impl Files {
             };
             let discard = match next {
                 ToFetch::Order(order, link) => {
+                    if let Some(running) = self.0.state().fetches.get(&offer) {
+                        running.stopped.store(false, Ordering::Relaxed);
+                    }
                     matches!(self.run_fetch(*order, link, &mut told).await, RunEnd::Discard)
                 }
                 ToFetch::Stop { discard } => discard,
@@ -221,7 +228,12 @@ impl Files {
     /// Saves a whole file under its final name. Blocks.
     fn save(&self, offer: MessageId, body: &FileBody, partial: &Partial) -> Result<PathBuf, FetchEnd> {
         let name = FileName::new(&body.name).map_err(|error| FetchEnd::Failed(error.to_string()))?;
-        match partial.confirm(&self.0.stopping).map_err(|error| failure(&error))? {
+        let stopped = self.0.state().fetches.get(&offer).map(|running| running.stopped.clone());
+        let given_up = || {
+            let stopped = stopped.as_ref().is_some_and(|stopped| stopped.load(Ordering::Relaxed));
+            stopped || self.0.stopping.load(Ordering::Relaxed)
+        };
+        match partial.confirm(given_up).map_err(|error| failure(&error))? {
             Confirmed::Good => {}
             Confirmed::Damaged(good) => {
                 tracing::warn!(%offer, size = body.size, good, "What came of a file earlier is damaged on the disk");

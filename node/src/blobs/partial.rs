@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What is kept of how far a fetch is.
@@ -95,7 +94,7 @@ pub(super) enum Confirmed {
     Good,
     /// So many bytes are good, the others are claimed no more.
     Damaged(u64),
-    /// The program ends.
+    /// Nobody waits for it any more.
     Stopped,
 }
 
@@ -217,8 +216,8 @@ impl Partial {
     }
 
     /// Looks at whatever of a file that is to be saved no hash was computed of since the start of the program. What is
-    /// not good is claimed no more. Blocks.
-    pub(super) fn confirm(&self, stopping: &AtomicBool) -> io::Result<Confirmed> {
+    /// not good is claimed no more. Blocks until `given_up` says that nobody waits for it.
+    pub(super) fn confirm(&self, given_up: impl Fn() -> bool) -> io::Result<Confirmed> {
         let there = self.file.metadata()?.len();
         if there > self.units.size() {
             // Nothing of ours lies there.
@@ -232,7 +231,7 @@ impl Partial {
         let mut block = vec![0; HASH_BLOCK];
         let believed: Vec<u32> = self.believed().iter().collect();
         for unit in believed {
-            if stopping.load(Ordering::Relaxed) {
+            if given_up() {
                 self.claim(&done)?;
                 return Ok(Confirmed::Stopped);
             }

@@ -2,7 +2,7 @@
 
 use super::resume::Script;
 use super::*;
-use crate::blobs::partial::Partial;
+use crate::blobs::partial::{Confirmed, Partial};
 use lanchat_node_core::fetch::UnitSet;
 use lanchat_proto::blob::{UnitList, Units};
 
@@ -106,6 +106,26 @@ async fn what_was_damaged_on_the_disk_between_two_runs_is_fetched_again_before_t
     assert_eq!(end, FetchEnd::Complete);
     assert!(scene.is_saved_once());
     assert_eq!(sent, u64::from(UNITS - CAME + 1) * MIB as u64, "what is missing, and the damaged unit");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn looking_at_a_whole_file_can_be_given_up_and_costs_nothing_that_came() {
+    let mut scene = Scene::new(76, UNITS as usize * MIB).await;
+    scene.came(UNITS);
+    scene.restart().await;
+    let open = || Partial::open(&scene.to.files.0.shelf, scene.row.offer, &scene.row.file).unwrap();
+    let mut found = open();
+    found.look().unwrap();
+    let asked = std::cell::Cell::new(0);
+    let given_up = || asked.replace(asked.get() + 1) == 5;
+    assert_eq!(found.partial.confirm(given_up).unwrap(), Confirmed::Stopped);
+    asked.set(0);
+    let mut found = open();
+    found.look().unwrap();
+    assert_eq!(found.done.len(), UNITS);
+    let never = || asked.replace(asked.get() + 1) > UNITS;
+    assert_eq!(found.partial.confirm(never).unwrap(), Confirmed::Good);
+    assert_eq!(asked.get(), UNITS - limits::REHASH_UNITS - 5, "what was looked at is not looked at again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
