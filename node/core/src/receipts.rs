@@ -194,6 +194,13 @@ impl NodeState {
             let queued = self.receipts.queued_others.get(&slot).copied();
             let newer = stored.max(queued).is_none_or(|newest| newest < record.counter);
             if newer && used.is_none_or(|used| *used <= record.counter) {
+                let end = self.logs.end(&record.log).number;
+                if own && record.receipt.received > end {
+                    // It was given while entries were on their way to the disk, and they did not get there.
+                    let receipt = Receipt { received: end, read: record.receipt.read.min(end) };
+                    kept.extend(self.own_receipt(record.log, receipt).map(|record| (slot, record)));
+                    continue;
+                }
                 if own {
                     self.receipts.queued.insert(record.log, record.receipt);
                 } else {

@@ -154,6 +154,8 @@ impl NodeState {
             return Vec::new();
         }
         transfer.stored.state = state;
+        // A pause ends with the state: whatever made it go on, or end for one device, goes for all that fetch it.
+        transfer.held &= state == TransferState::Paused;
         error.clone_into(&mut transfer.stored.error);
         let row = transfer.stored.clone();
         self.event(Event::Transfer { offer });
@@ -202,6 +204,7 @@ impl NodeState {
             TransferAct::Resume if row.state == S::Paused || (!mine && row.state == S::Failed) => {
                 self.hold(offer, false);
                 self.set_transfer(offer, S::Waiting, "");
+                self.weigh_words(offer);
                 self.transfer_due(offer);
                 if outgoing {
                     self.say_ready(&row);
@@ -274,7 +277,7 @@ impl NodeState {
         let by_holder = record.device == row.device && record.user == row.author;
         if by_holder && record.word == FileWord::Withdrawn {
             self.withdrawn(record.offer);
-        } else if row.author == self.me.user {
+        } else {
             self.weigh_words(record.offer);
         }
     }
@@ -292,10 +295,13 @@ impl NodeState {
 
     /// What the receiver's devices say of an offer of the own user, taken together: the same in whatever order it came.
     /// That one of them has the file outweighs all, also a withdrawal that it crossed; that one wants it outweighs that
-    /// others do not.
+    /// others do not. That it is being sent from here is seen before the word that it is wanted, and may be all of it.
     fn weigh_words(&mut self, offer: MessageId) {
         let Some(transfer) = self.transfers.all.get(&offer) else { return };
         let row = &transfer.stored;
+        if row.author != self.me.user {
+            return;
+        }
         let theirs = self.words.about(&row.conversation, &offer).filter(|record| record.user != row.author);
         let words: Vec<FileWord> = theirs.map(|record| record.word).collect();
         let said = |word: FileWord| words.contains(&word);
@@ -303,12 +309,14 @@ impl NodeState {
         let to = match row.state {
             S::Complete => return,
             _ if said(FileWord::Complete) => S::Complete,
-            _ if transfer.withdrawn => return,
+            _ if transfer.withdrawn => S::Cancelled,
             S::Offered | S::Rejected | S::Cancelled if said(FileWord::Accepted) => S::Waiting,
             _ if said(FileWord::Accepted) => return,
             _ if said(FileWord::Cancelled) => S::Cancelled,
-            S::Offered | S::Waiting if said(FileWord::Rejected) => S::Rejected,
-            _ => return,
+            S::Running | S::Failed => return,
+            _ if said(FileWord::Rejected) => S::Rejected,
+            S::Paused => return,
+            _ => S::Offered,
         };
         self.set_transfer(offer, to, "");
     }
@@ -322,6 +330,7 @@ impl NodeState {
             let own = words.iter().find(|record| record.device == self.me.device);
             self.own_word(&row, own.map(|record| record.word), &words);
             words.iter().for_each(|record| self.file_word(record));
+            self.weigh_words(row.offer);
             self.say_decided(&row.offer);
         }
     }
@@ -477,6 +486,7 @@ impl NodeState {
         };
         if own {
             self.set_transfer(offer, to, "");
+            self.weigh_words(offer);
         }
     }
 
@@ -513,8 +523,14 @@ impl NodeState {
             Some(Descriptor::Group(_) | Descriptor::Department(_) | Descriptor::Everyone) | None => false,
         };
         // Only the device that offers it serves it.
-        if !fits || !member || row.device != self.me.device || transfer.withdrawn {
+        if !fits || !member || row.device != self.me.device {
             return Err(refused);
+        }
+        if transfer.withdrawn {
+            // Whoever hears that gives up: it is told once a crash here cannot bring the offer back.
+            let mut words = self.words.about(&row.conversation, &row.offer);
+            let said = words.any(|record| record.device == row.device && record.word == FileWord::Withdrawn);
+            return Err(if said { refused } else { BlobRefusal::Other });
         }
         if transfer.held { Err(BlobRefusal::Paused) } else { Ok(row.clone()) }
     }

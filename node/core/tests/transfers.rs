@@ -450,3 +450,45 @@ fn what_was_taken_unasked_is_so_after_a_crash_too() {
     stage.settle();
     assert_eq!((state(&stage, alice), state(&stage, bob)), (TransferState::Waiting, TransferState::Running));
 }
+
+#[test]
+fn who_asks_is_told_of_a_withdrawal_once_it_is_stored() {
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    let open = orders(&stage, bob)[0].open;
+    stage.set_mood(alice, DiskMood::Held);
+    stage.command(alice, Command::Transfer { offer, act: TransferAct::Cancel });
+    let link = stage.link_to(alice, bob);
+    let may = |stage: &Stage| stage.pcs[alice].core.as_ref().unwrap().may_fetch(link, &open).map(|_| ());
+    assert_eq!(may(&stage), Err(BlobRefusal::Other), "it is asked for again later");
+    stage.set_mood(alice, DiskMood::Fine);
+    stage.settle();
+    assert_eq!(may(&stage), Err(BlobRefusal::NotOffered));
+}
+
+#[test]
+fn a_pause_that_was_overtaken_by_one_device_does_not_hold_up_another() {
+    let (mut stage, alice, desk, laptop) = three();
+    let offer = offers(&mut stage, alice, desk, 5);
+    assert!(acts(&mut stage, desk, offer, TransferAct::Accept));
+    assert!(acts(&mut stage, laptop, offer, TransferAct::Accept));
+    assert!(acts(&mut stage, alice, offer, TransferAct::Pause));
+    let order = orders(&stage, desk)[0].clone();
+    stage.input(desk, Input::FetchEnded { offer, link: order.link, end: FetchEnd::Complete });
+    stage.settle();
+    assert_eq!(state(&stage, alice), TransferState::Complete);
+    let link = stage.link_to(alice, laptop);
+    let allowed = stage.pcs[alice].core.as_ref().unwrap().may_fetch(link, &orders(&stage, laptop)[0].open);
+    assert_eq!(allowed.unwrap().offer, offer);
+}
+
+#[test]
+fn who_sent_before_anybody_wanted_it_for_good_offers_it_again() {
+    let (mut stage, alice, bob) = two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    // Bob forgets in a crash that he accepted.
+    stage.input(alice, Input::Serving { offer, now: true });
+    stage.input(alice, Input::Serving { offer, now: false });
+    assert_eq!((state(&stage, alice), state(&stage, bob)), (TransferState::Offered, TransferState::Offered));
+}

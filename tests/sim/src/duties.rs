@@ -208,7 +208,8 @@ impl World {
         if reader != Some(to) && reader != Some(by) {
             self.breaks(format!("{} stores a message that is not for it", self.name(at)));
         }
-        if banned && from != at && reader != Some(by) {
+        // A disk that went back behind the ban knows nothing of it.
+        if banned && from != at && reader != Some(by) && self.knows_ban(at, by) {
             self.breaks(format!("{} takes a message of a banned user", self.name(at)));
         }
     }
@@ -228,6 +229,12 @@ impl World {
         let Some(pc) = self.pc(at).filter(|pc| pc.standing == Standing::Banned) else { return false };
         let bans = |act: &Signed<Revocation>| act.peek().is_ok_and(|act| act.act == Act::Ban(pc.person.user));
         self.office.disk.acts.iter().any(bans)
+    }
+
+    /// Whether a machine has the ban of a user on its disk.
+    fn knows_ban(&self, at: At, user: UserId) -> bool {
+        let bans = |act: &Signed<Revocation>| act.peek().is_ok_and(|act| act.act == Act::Ban(user));
+        self.pc(at).is_some_and(|pc| pc.disk.revocations.iter().any(|(_, act)| bans(act)))
     }
 
     /// Whether every other user's machine has all acts of the coordinator on its disk.

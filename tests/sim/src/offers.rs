@@ -155,6 +155,12 @@ impl World {
             if let Some(before) = before.filter(|before| !may_become(*before, row.state, outgoing)) {
                 self.breaks(format!("{} stores what was {before} as {}", self.name(at), row.state));
             }
+            let Some(pc) = self.pc(at) else { return };
+            let said = pc.disk.words.get(&(row.offer, pc.device()));
+            let withdrawn = said.is_some_and(|(record, _)| record.word == FileWord::Withdrawn);
+            if withdrawn && !matches!(row.state, TransferState::Cancelled | TransferState::Complete) {
+                self.breaks(format!("{} stores what it withdrew as {}", self.name(at), row.state));
+            }
         }
     }
 
@@ -226,9 +232,11 @@ impl World {
             let fine = match told {
                 S::Complete => state == S::Complete,
                 _ if withdrawn => state == S::Cancelled,
-                // Whoever sends does not learn why it does not go on, but for its own pause and its own source.
-                S::Waiting => matches!(state, S::Waiting | S::Paused) || (state == S::Failed && failed(*at)),
-                over => state == over,
+                // Whoever sends does not learn why it does not go on, but for its own pause and its own source. It may have
+                // been asked for the file by somebody who forgot in a crash.
+                S::Waiting | S::Offered if state == S::Paused => true,
+                S::Waiting | S::Offered | S::Rejected if state == S::Failed => failed(*at),
+                told => state == told,
             };
             if !fine {
                 return Some("its author is told otherwise");
@@ -255,13 +263,14 @@ fn weightier(a: TransferState, b: TransferState) -> TransferState {
     }
 }
 
-/// Whether a transfer in one state may be seen in another one later.
+/// Whether a transfer in one state may be seen in another one later. Who offers it follows the words of others, which may
+/// outweigh each other; only what is there is so for ever.
 fn may_become(before: TransferState, after: TransferState, outgoing: bool) -> bool {
     use TransferState as S;
     match before {
         S::Complete => after == S::Complete,
-        // Another device of the receiver may want it all the same, or have it already.
-        S::Cancelled if !outgoing => after == S::Cancelled,
+        _ if outgoing => true,
+        S::Cancelled => after == S::Cancelled,
         // Who rejected it may think otherwise.
         _ => after != S::Offered || before == S::Offered,
     }
