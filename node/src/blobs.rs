@@ -25,6 +25,7 @@ pub use source::OfferError;
 use crate::config::Settings;
 use crate::platform;
 use fetcher::Running;
+use lanchat_net::LinkId as NetLink;
 use lanchat_node_core::boot::{LinkId, StoredTransfer};
 use lanchat_node_core::input::FetchEnd;
 use lanchat_proto::blob::BlobHash;
@@ -44,7 +45,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// What the event loop is told or asked.
 #[derive(Debug)]
@@ -129,8 +130,12 @@ struct State {
     progress: BTreeMap<MessageId, Progress>,
     saved: BTreeMap<MessageId, PathBuf>,
     fetches: BTreeMap<MessageId, Running>,
-    /// Streams that are being served, each with what stops it.
-    served: BTreeMap<MessageId, Vec<Arc<Notify>>>,
+    /// Streams that have a place, the newest last.
+    served: Vec<Arc<server::Place>>,
+    /// Streams on which an offered file is being sent.
+    serving: BTreeMap<MessageId, usize>,
+    /// Streams of each link that have not said what they want.
+    opening: BTreeMap<NetLink, usize>,
     /// How often a holder sent something else.
     faults: BTreeMap<MessageId, u32>,
     /// Files that were saved since the start.
@@ -143,7 +148,6 @@ struct Inner {
     settings: watch::Receiver<Settings>,
     to_loop: mpsc::Sender<FromFiles>,
     hashing: Semaphore,
-    serving: Arc<Semaphore>,
     up: Gate,
     down: Gate,
     waits: Waits,
@@ -215,7 +219,6 @@ impl Files {
             settings,
             to_loop,
             hashing: Semaphore::new(limits::HASHING),
-            serving: Arc::new(Semaphore::new(limits::SERVED)),
             up: Gate::default(),
             down: Gate::default(),
             waits,

@@ -68,9 +68,7 @@ impl Files {
 
     /// Stops fetching and sending a file. With `discard` what was fetched of it is removed.
     pub fn stop(&self, offer: MessageId, discard: bool) {
-        if let Some(streams) = self.0.state().served.get(&offer) {
-            streams.iter().for_each(|stop| stop.notify_one());
-        }
+        self.stop_serving(offer);
         if let Some(running) = self.0.state().fetches.get(&offer) {
             // It may be looking at all of a large file, and listens only after that.
             running.stopped.store(true, Ordering::Relaxed);

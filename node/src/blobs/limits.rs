@@ -17,14 +17,27 @@ pub const MAX_PATH: usize = 32 * 1024;
 /// Places that are remembered for one content that is offered. With one more, one where it lies no more is forgotten,
 /// or else the oldest.
 pub const PLACES: usize = 8;
-/// Streams that are served at a time; one more is told that this side is busy.
+/// Streams that are served at a time. One more gets the place of one that does not move, or of a conversation that has
+/// more of them than its own; otherwise it is told that this side is busy.
 pub const SERVED: usize = 64;
+/// Streams of one conversation that are served at a time. One more gets the place of one that does not move, or is told
+/// that this side is busy.
+pub const SERVED_EACH: usize = 16;
+/// Bytes that have to be sent on a stream within [`LAGGING`] for it to count as moving: a kilobyte a second.
+pub const MOVES: u64 = 64 * 1024;
+/// Time without moving after which a stream gives its place up when another needs it.
+pub const LAGGING: Duration = Duration::from_secs(60);
+/// Streams that have not said what they want. One more is told that this side is busy.
+pub const OPENING: usize = 256;
+/// Such streams of one link.
+pub const OPENING_LINK: usize = 8;
 /// Time in which the other side has to say what it wants. Then its stream ends.
 pub const OPEN_IDLE: Duration = Duration::from_secs(10);
 /// Time in which it has to take a piece that it asked for: enough for half a kilobyte a second. Then its stream ends.
 pub const STREAM_IDLE: Duration = Duration::from_secs(120);
-/// Time between two asks on a served stream. Then it ends.
-pub const ASK_IDLE: Duration = Duration::from_secs(120);
+/// Time between two asks on a served stream. Then it ends. The other side may read slowly what it asked for because its
+/// user wants it so; a place that others need it loses before.
+pub const ASK_IDLE: Duration = Duration::from_secs(600);
 /// Asks of one stream that wait to be read from the disk. The other side's asks are read no faster than that.
 pub const ASKS: usize = 64;
 /// Pieces of one stream that are read ahead of the network.
@@ -81,10 +94,12 @@ pub const STOP: Duration = Duration::from_millis(800);
 pub(super) struct Waits {
     /// [`SOURCE_IDLE`].
     pub(super) source: Duration,
+    /// [`LAGGING`].
+    pub(super) lagging: Duration,
 }
 
 impl Default for Waits {
     fn default() -> Self {
-        Self { source: SOURCE_IDLE }
+        Self { source: SOURCE_IDLE, lagging: LAGGING }
     }
 }

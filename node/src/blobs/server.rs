@@ -1,8 +1,13 @@
 //! Sends what is offered from here: one task for each stream that another node opened.
 //!
-//! Keeps true: nothing is sent that was not asked for, nor to anybody whom the core does not name; a file that is no
-//! more the one that was offered is not sent on; at most [`limits::READ_AHEAD`] pieces of a stream are in memory. Goes
-//! in: asks. Goes out: pieces in the order asked, or why there are none. The rules: `docs/protocol.md#transfer`.
+//! Keeps true: nothing is sent that was not asked for, nor to anybody whom the core does not name; the core is asked once
+//! a stream can be stopped, so that no pause and no withdrawal misses it; a file that is no more the one that was
+//! offered is not sent on; at most [`limits::READ_AHEAD`] pieces of a stream are in memory. Goes in: asks. Goes out:
+//! pieces in the order asked, or why there are none. The rules: `docs/protocol.md#transfer`.
+
+mod places;
+
+pub(super) use places::Place;
 
 use super::limits;
 use super::pace::Meter;
@@ -19,10 +24,10 @@ use lanchat_proto::limits::{MAX_PIECE, MAX_VALUES};
 use lanchat_proto::wire::blob::{
     BlobAsk, BlobAskValues, BlobHave, BlobOpen, BlobRefusal, BlobRefused, BlobValues, Piece,
 };
+use places::{Opening, Taken};
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 /// What another node asked.
@@ -42,7 +47,7 @@ enum Answered {
 enum End {
     /// The other side has what it wanted, or is gone.
     Over,
-    /// The user stopped it.
+    /// The user stopped it, or somebody else has the place now.
     Stopped,
     /// The file cannot be sent on.
     Refused(BlobRefusal),
@@ -62,13 +67,13 @@ struct Reading {
 impl Files {
     /// Serves a stream that another node opened, until it ends.
     pub fn serve(&self, stream: BlobStream) {
-        let place = self.0.serving.clone().try_acquire_owned().ok();
+        let opening = self.opening(stream.link());
         let files = self.clone();
         tokio::spawn(async move {
             let link = stream.link();
             let (mut reader, mut writer) = stream.split();
-            let served = match place {
-                Some(_place) => files.serve_stream(link, &mut reader, &mut writer).await,
+            let served = match opening {
+                Some(opening) => files.serve_stream((link, opening), &mut reader, &mut writer).await,
                 None => Err(BlobRefusal::Busy),
             };
             if let Err(reason) = served {
@@ -82,7 +87,7 @@ impl Files {
 
     async fn serve_stream(
         &self,
-        link: NetLink,
+        (link, opening): (NetLink, Opening),
         reader: &mut BlobReader,
         writer: &mut BlobWriter,
     ) -> Result<(), BlobRefusal> {
@@ -91,26 +96,78 @@ impl Files {
         let open = frame.decode::<BlobOpen>().ok().filter(|_| frame.known() == Some(Kind::BlobOpen));
         let open = open.ok_or(BlobRefusal::Other)?;
         let row = self.may_fetch(link, open).await?;
+        let taken = self.take_place(&row).ok_or(BlobRefusal::Busy)?;
+        drop(opening);
+        // What the user decided before the place was taken did not stop it.
+        let row = self.may_fetch(link, open).await?;
+        let end = self.serve_file(&row, &taken, reader, writer).await;
+        match end {
+            End::Stopped if taken.was_given_up() => Err(BlobRefusal::Busy),
+            // The core knows why.
+            End::Stopped => self.may_fetch(link, open).await.map(drop),
+            End::Refused(reason) => Err(self.refused(row.offer, reason).await),
+            End::Over => Ok(()),
+        }
+    }
+
+    async fn serve_file(
+        &self,
+        row: &StoredTransfer,
+        taken: &Taken,
+        reader: &mut BlobReader,
+        writer: &mut BlobWriter,
+    ) -> End {
         let files = self.clone();
         let (hash, size) = (row.file.hash, row.file.size);
         let reading = tokio::task::spawn_blocking(move || files.open_source(hash, size)).await;
         let reading = match reading.unwrap_or(Err(BlobRefusal::Other)) {
             Ok(reading) => reading,
-            Err(reason) => return Err(self.refused(row.offer, reason).await),
+            Err(reason) => return End::Refused(reason),
         };
         let have = BlobHave { size, units: Blob::default() };
-        let have = Frame::new(Kind::BlobHave, &have).map_err(|_| BlobRefusal::Other)?;
-        if writer.send(&have).await.is_err() || writer.flush().await.is_err() {
-            return Ok(());
+        let Ok(have) = Frame::new(Kind::BlobHave, &have) else { return End::Refused(BlobRefusal::Other) };
+        let greeting = async {
+            writer.send(&have).await?;
+            writer.flush().await
+        };
+        match taken.sending(in_time(greeting)).await {
+            Some(true) => {}
+            Some(false) => return End::Over,
+            None => return End::Stopped,
         }
-        let served = Served::begin(self, row.offer).await;
-        let end = self.serve_asks(row.offer, reading, reader, writer, &served.stop).await;
-        served.end().await;
-        match end {
-            // The core knows why.
-            End::Stopped => self.may_fetch(link, open).await.map(drop),
-            End::Refused(reason) => Err(self.refused(row.offer, reason).await),
-            End::Over => Ok(()),
+        self.begin_serving(row.offer).await;
+        let end = self.serve_asks(taken, reading, reader, writer).await;
+        self.end_serving(row.offer).await;
+        end
+    }
+
+    /// One more stream carries an offered file. Whoever shows it is told in the order in which it happens.
+    async fn begin_serving(&self, offer: MessageId) {
+        self.show(offer, |progress| progress.sources += 1);
+        // A loop that has ended need not know.
+        let permit = self.0.to_loop.reserve().await;
+        let mut state = self.0.state();
+        let streams = state.serving.entry(offer).or_default();
+        *streams += 1;
+        if let (1, Ok(permit)) = (*streams, permit) {
+            permit.send(FromFiles::Serving { offer, now: true });
+        }
+    }
+
+    async fn end_serving(&self, offer: MessageId) {
+        self.show(offer, |progress| {
+            progress.sources = progress.sources.saturating_sub(1);
+            progress.rate = 0;
+        });
+        let permit = self.0.to_loop.reserve().await;
+        let mut state = self.0.state();
+        let streams = state.serving.entry(offer).or_default();
+        *streams = streams.saturating_sub(1);
+        if *streams == 0 {
+            state.serving.remove(&offer);
+            if let Ok(permit) = permit {
+                permit.send(FromFiles::Serving { offer, now: false });
+            }
         }
     }
 
@@ -141,12 +198,12 @@ impl Files {
     /// Answers asks until the stream ends.
     async fn serve_asks(
         &self,
-        offer: MessageId,
+        taken: &Taken,
         reading: Reading,
         reader: &mut BlobReader,
         writer: &mut BlobWriter,
-        stop: &Notify,
     ) -> End {
+        let offer = taken.offer();
         let (asks, asked) = mpsc::channel(limits::ASKS);
         let (answers, mut answered) = mpsc::channel(limits::READ_AHEAD);
         let (spent, spare) = std::sync::mpsc::channel();
@@ -166,15 +223,19 @@ impl Files {
             loop {
                 let answer = tokio::select! {
                     biased;
-                    () = stop.notified() => return End::Stopped,
+                    () = taken.stopped() => return End::Stopped,
                     answer = next(&mut answered, writer) => answer,
                 };
                 let sent = match answer {
                     Some(Answered::Piece(ask, bytes)) => {
                         let rate = self.0.settings.borrow().rate_limit_up;
-                        self.0.up.pass(bytes.len(), rate).await;
+                        if !taken.held(self.0.up.pass(bytes.len(), rate)).await {
+                            return End::Stopped;
+                        }
                         let piece = Piece { unit: ask.unit, offset: ask.offset, bytes: &bytes };
-                        let sent = in_time(writer.send_piece(piece.header(), &bytes)).await;
+                        let sending = in_time(writer.send_piece(piece.header(), &bytes));
+                        let Some(sent) = taken.sending(sending).await else { return End::Stopped };
+                        taken.sent(bytes.len());
                         let start = units.range(ask.unit).map_or(0, |(start, _)| start);
                         upto = start + ask.offset + u64::from(ask.len);
                         if let Some(rate) = meter.count(bytes.len()) {
@@ -185,7 +246,13 @@ impl Files {
                         sent
                     }
                     Some(Answered::Values(values)) => match Frame::new(Kind::BlobValues, &values) {
-                        Ok(frame) => in_time(writer.send(&frame)).await,
+                        Ok(frame) => match taken.sending(in_time(writer.send(&frame))).await {
+                            Some(sent) => {
+                                taken.sent(frame.payload.len());
+                                sent
+                            }
+                            None => return End::Stopped,
+                        },
                         Err(_) => false,
                     },
                     Some(Answered::Refused(reason)) => return End::Refused(reason),
@@ -312,50 +379,5 @@ impl Reading {
         read_exact_at(&file, &mut bytes, u64::from(ask.first) * 32).map_err(|_| BlobRefusal::Gone)?;
         let values = BoundedVec::first(bytes.as_chunks::<32>().0.iter().copied());
         Ok(BlobValues { first: ask.first, values })
-    }
-}
-
-/// A stream of an offer that is being served.
-struct Served<'a> {
-    files: &'a Files,
-    offer: MessageId,
-    stop: Arc<Notify>,
-}
-
-impl<'a> Served<'a> {
-    async fn begin(files: &'a Files, offer: MessageId) -> Self {
-        let stop = Arc::new(Notify::new());
-        let first = {
-            let mut state = files.0.state();
-            let streams = state.served.entry(offer).or_default();
-            streams.push(stop.clone());
-            streams.len() == 1
-        };
-        files.show(offer, |progress| progress.sources += 1);
-        if first {
-            // A loop that has ended need not know.
-            drop(files.0.to_loop.send(FromFiles::Serving { offer, now: true }).await);
-        }
-        Self { files, offer, stop }
-    }
-
-    async fn end(self) {
-        let last = {
-            let mut state = self.files.0.state();
-            let streams = state.served.entry(self.offer).or_default();
-            streams.retain(|stop| !Arc::ptr_eq(stop, &self.stop));
-            let last = streams.is_empty();
-            if last {
-                state.served.remove(&self.offer);
-            }
-            last
-        };
-        self.files.show(self.offer, |progress| {
-            progress.sources = progress.sources.saturating_sub(1);
-            progress.rate = 0;
-        });
-        if last {
-            drop(self.files.0.to_loop.send(FromFiles::Serving { offer: self.offer, now: false }).await);
-        }
     }
 }

@@ -3,8 +3,9 @@
 use super::*;
 use crate::blobs::shelf::{Owner, Part};
 use crate::blobs::source::{Source, Sources};
+use lanchat_net::{BlobReader, BlobWriter};
 use lanchat_proto::codec::Blob;
-use lanchat_proto::wire::blob::BlobHave;
+use lanchat_proto::wire::blob::{BlobAsk, BlobHave, BlobRefused};
 
 /// A sender's place and device, a receiver's, and the receiver's link to the sender.
 async fn scene(seed: u8) -> (Place, Device, Place, Device, lanchat_net::Link) {
@@ -134,7 +135,7 @@ fn talks_only(mut device: Device, have: BlobHave) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_holder_that_talks_and_sends_nothing_is_given_up() {
-    let waits = Waits { source: Duration::from_millis(300) };
+    let waits = Waits { source: Duration::from_millis(300), ..Waits::default() };
     for (seed, units) in [(24, Vec::new()), (26, vec![0])] {
         let mut to = Place::waiting(tempfile::tempdir().unwrap(), waits);
         let (mut holder, mut receiver) = (Device::new(seed).await, Device::new(seed + 1).await);
@@ -151,7 +152,7 @@ async fn a_holder_that_talks_and_sends_nothing_is_given_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_holder_is_not_given_up_for_what_the_own_settings_hold_back() {
     let (from, sender, _, _receiver, link) = scene(28).await;
-    let waits = Waits { source: Duration::from_millis(600) };
+    let waits = Waits { source: Duration::from_millis(600), ..Waits::default() };
     let mut to = Place::waiting(tempfile::tempdir().unwrap(), waits);
     // A piece takes longer than a holder is waited for.
     to.settings.send_modify(|settings| settings.rate_limit_down = 64 << 10);
@@ -160,4 +161,195 @@ async fn a_holder_is_not_given_up_for_what_the_own_settings_hold_back() {
     drop(serve(sender, from, Arc::new(Mutex::new(Ok(row.clone())))));
     to.files.fetch(order(&row, &link), link.clone());
     assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Complete);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_reaches_a_stream_whenever_it_comes() {
+    let (mut from, mut sender, mut to, _receiver, link) = scene(30).await;
+    let path = from.write("a", &content(3 << 20));
+    let row = row(offer(1), from.files.offer(&path, |_| {}).await.unwrap().file);
+    // The user pauses right after the core was asked for the first or second time.
+    for pause_after in [1, 2] {
+        to.files.fetch(order(&row, &link), link.clone());
+        let mut asked = 0;
+        let end = loop {
+            tokio::select! {
+                event = sender.events.recv() => {
+                    if let Some(NetEvent::Stream { stream, .. }) = event {
+                        from.files.serve(stream);
+                    }
+                }
+                Some(said) = from.said.recv() => match said {
+                    FromFiles::MayFetch { answer, .. } => {
+                        asked += 1;
+                        let paused = asked > pause_after;
+                        let allowed = if paused { Err(BlobRefusal::Paused) } else { Ok(row.clone()) };
+                        if asked == pause_after {
+                            from.files.stop(row.offer, false);
+                        }
+                        answer.send(allowed).unwrap();
+                        if asked == pause_after && pause_after > 1 {
+                            from.files.stop(row.offer, false);
+                        }
+                    }
+                    FromFiles::Transfers { answer } => drop(answer.send(Vec::new())),
+                    _ => {}
+                },
+                end = to.end(LinkId(link.id().0)) => break end,
+            }
+        };
+        assert_eq!(end, FetchEnd::Refused(BlobRefusal::Paused));
+        assert_eq!(to.files.progress(&row.offer).map_or(0, |progress| progress.done), 0);
+    }
+    assert!(to.saved().is_empty());
+}
+
+/// A place that offers a file, the file's name, and a device that allows everybody to have it in any conversation.
+async fn generous(seed: u8, waits: Waits) -> (NetHandle, Endpoint, StoredTransfer) {
+    let Device { net, mut events, at } = Device::new(seed).await;
+    let mut from = Place::waiting(tempfile::tempdir().unwrap(), waits);
+    let path = from.write("a", &content(3 << 20));
+    let row = row(offer(1), from.files.offer(&path, |_| {}).await.unwrap().file);
+    let allowed = row.clone();
+    tokio::spawn(async move {
+        let _lies = &from.dir;
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(NetEvent::Stream { stream, .. }) => from.files.serve(stream),
+                    Some(NetEvent::Opened(opened)) => opened.link.admit(),
+                    Some(_) => {}
+                    None => return,
+                },
+                Some(said) = from.said.recv() => match said {
+                    FromFiles::MayFetch { answer, open, .. } => {
+                        let row = StoredTransfer { conversation: open.conversation, ..allowed.clone() };
+                        drop(answer.send(Ok(row)));
+                    }
+                    FromFiles::Transfers { answer } => drop(answer.send(Vec::new())),
+                    _ => {}
+                },
+            }
+        }
+    });
+    (net, at, row)
+}
+
+/// Another device's link to one that runs by itself.
+async fn link_to(device: &mut Device, (net, at): (&NetHandle, Endpoint)) -> lanchat_net::Link {
+    let target =
+        DialTarget { device: Some(net.device()), endpoints: vec![at], channel: Channel::Link, via: None };
+    device.net.dial(DialId(0), target).unwrap();
+    let link = device.opened().await.link;
+    link.admit();
+    link
+}
+
+/// A stream on which something was asked for: what came as an answer, and what keeps it open.
+async fn ask(
+    link: &lanchat_net::Link,
+    row: &StoredTransfer,
+    conversation: u8,
+) -> (Option<Kind>, BlobReader, BlobWriter) {
+    let opened = async {
+        loop {
+            match link.open_stream().await {
+                // The other side may be about to admit the link.
+                Err(lanchat_net::StreamError::Refused) => tokio::time::sleep(Duration::from_millis(1)).await,
+                opened => return opened.unwrap(),
+            }
+        }
+    };
+    let (mut reader, mut writer) = soon("a stream", opened).await.split();
+    let conversation = ConversationId([conversation; 32]);
+    let open = BlobOpen { conversation, offer: row.entry, hash: row.file.hash };
+    writer.send(&Frame::new(Kind::BlobOpen, &open).unwrap()).await.unwrap();
+    writer.flush().await.unwrap();
+    let frame = soon("an answer", reader.frame()).await.unwrap().unwrap();
+    if frame.known() == Some(Kind::BlobRefused) {
+        let refused: BlobRefused = frame.decode().unwrap();
+        assert_eq!(refused.reason, BlobRefusal::Busy);
+    }
+    (frame.known(), reader, writer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_say_nothing_take_no_place_from_others() {
+    let (net, at, row) = generous(32, Waits::default()).await;
+    let (mut silent, mut honest) = (Device::new(33).await, Device::new(34).await);
+    let link = link_to(&mut silent, (&net, at)).await;
+    let mut streams = Vec::new();
+    for _ in 0..limits::OPENING_LINK {
+        streams.push(soon("a stream", link.open_stream()).await.unwrap());
+    }
+    // The link has no more of them, which is told at once.
+    let (mut reader, _writer) = soon("a stream", link.open_stream()).await.unwrap().split();
+    let frame = soon("an answer", reader.frame()).await.unwrap().unwrap();
+    assert_eq!(frame.known(), Some(Kind::BlobRefused));
+    let link = link_to(&mut honest, (&net, at)).await;
+    assert_eq!(ask(&link, &row, 1).await.0, Some(Kind::BlobHave));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_has_its_share_and_what_does_not_move_gives_way() {
+    let lagging = Duration::from_millis(500);
+    let (net, at, row) = generous(36, Waits { lagging, ..Waits::default() }).await;
+    let (mut one, mut two) = (Device::new(37).await, Device::new(38).await);
+    let (one, two) = (link_to(&mut one, (&net, at)).await, link_to(&mut two, (&net, at)).await);
+    let begun = std::time::Instant::now();
+    let mut slow = Vec::new();
+    for _ in 0..limits::SERVED_EACH {
+        slow.push(ask(&one, &row, 1).await);
+    }
+    let full = ask(&two, &row, 1).await.0;
+    if begun.elapsed() < lagging {
+        assert_eq!(full, Some(Kind::BlobRefused), "all of the conversation's places are taken");
+    }
+    assert_eq!(ask(&two, &row, 2).await.0, Some(Kind::BlobHave), "another conversation has its own");
+    // A byte now and then is no progress.
+    let (_, reader, writer) = &mut slow[0];
+    let little = BlobAsk { unit: 0, offset: 0, len: 1 };
+    writer.send(&Frame::new(Kind::BlobAsk, &little).unwrap()).await.unwrap();
+    writer.flush().await.unwrap();
+    let served = async {
+        while ask(&two, &row, 1).await.0 != Some(Kind::BlobHave) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    soon("one gives way", served).await;
+    // It had not moved for longest; what it asked for before may be on its way.
+    let told = async {
+        loop {
+            match reader.frame().await.unwrap().unwrap().known() {
+                Some(Kind::BlobRefused) => return,
+                kind => assert!(matches!(kind, Some(Kind::BlobPiece | Kind::BlobValues)), "{kind:?}"),
+            }
+        }
+    };
+    soon("why it ended", told).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_have_many_places_do_not_keep_out_one_who_has_none() {
+    let (net, at, row) = generous(40, Waits::default()).await;
+    let mut taken = Vec::new();
+    let mut devices = Vec::new();
+    for number in 0..8 {
+        let mut device = Device::new(41 + number).await;
+        let link = link_to(&mut device, (&net, at)).await;
+        for _ in 0..limits::SERVED / 8 {
+            taken.push(ask(&link, &row, number).await);
+        }
+        devices.push(device);
+    }
+    assert!(taken.iter().all(|(kind, ..)| *kind == Some(Kind::BlobHave)));
+    let mut other = Device::new(49).await;
+    let link = link_to(&mut other, (&net, at)).await;
+    let mut more = Vec::new();
+    for _ in 1..limits::SERVED / 8 {
+        more.push(ask(&link, &row, 9).await);
+    }
+    assert!(more.iter().all(|(kind, ..)| *kind == Some(Kind::BlobHave)));
+    // Now all have about the same, and the next one waits.
+    assert_eq!(ask(&link, &row, 9).await.0, Some(Kind::BlobRefused));
 }
