@@ -93,6 +93,10 @@ pub const MAX_SNAPSHOT: usize = 200_000;
 
 /// Frames of entries on a link that are not acknowledged yet, those being read from disk included.
 pub const BATCHES_IN_FLIGHT: usize = 4;
+/// State records that go out on a link at once. The rest follows after [`STATES_PAUSE`], so that they never fill its queue.
+pub const STATES_AT_ONCE: usize = 512;
+/// Pause between two such parts.
+pub const STATES_PAUSE: Duration = Duration::from_millis(100);
 /// Times in a row that a log may make no progress on a link before nothing more of it is sent there for [`UNSTICK`].
 pub const MAX_STUCK: u8 = 2;
 /// Wait after which entries that were not taken are offered again.
@@ -108,8 +112,15 @@ pub const MAX_UNACKNOWLEDGED: usize = 64;
 /// Epochs that one run may open because peers say that this copy is old. Further claims are ignored.
 pub const MAX_NEW_EPOCHS: u32 = 8;
 
-/// Transfers that are offered, waiting, running or paused. A further offer is not shown as a transfer, nor fetched.
-pub const MAX_TRANSFERS: usize = 4096;
+/// Transfers of one author that are offered, waiting, running or paused. A further offer of another's is not shown as a
+/// transfer, nor fetched; one of the own user's is refused.
+pub const MAX_TRANSFERS: usize = 1024;
+/// Transfers of one author that are over and still shown. With one more, another of them is forgotten; the message that
+/// offered it stays.
+pub const MAX_OVER: usize = 1024;
+/// Words of one device in a conversation about offers that are not known here (yet: words may come before the offers that they
+/// are about), as many as there can be of transfers of both users. Further ones are dropped.
+pub const MAX_UNKNOWN_WORDS: usize = 2 * (MAX_TRANSFERS + MAX_OVER);
 /// Wait before a fetch that broke is tried again; doubled with each failure in a row.
 pub const TRANSFER_RETRY: Duration = Duration::from_secs(1);
 /// Longest wait before a fetch is tried again, also after want of room or a pause by the holder.

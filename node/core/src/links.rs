@@ -366,11 +366,8 @@ impl NodeState {
 
     pub(crate) fn link_gone(&mut self, id: LinkId) {
         let Some(link) = self.links.all.remove(&id) else { return };
-        for timer in
-            [Timer::Hello(id), Timer::Beat(id), Timer::Probe(id), Timer::Doubt(id), Timer::Unstick(id)]
-        {
-            self.timers.cancel(timer);
-        }
+        let timers = [Timer::Hello, Timer::Beat, Timer::Probe, Timer::Doubt, Timer::Unstick, Timer::States];
+        timers.into_iter().for_each(|timer| self.timers.cancel(timer(id)));
         self.probe_over(id);
         self.loads.forget_link(id);
         self.forget_mending(id);

@@ -116,6 +116,10 @@ impl MemoryStore {
             Change::Transfer(transfer) => {
                 self.transfers.insert(transfer.offer, transfer.clone());
             }
+            Change::ForgetTransfer { offer, .. } => {
+                self.transfers.remove(offer);
+                self.words.retain(|(_, about, _), _| about != offer);
+            }
             Change::Epoch(epoch) => self.epoch = Some(*epoch),
             Change::Branch { log, from } => self.branch(log, *from),
             Change::Freeze { log } => {
@@ -346,6 +350,7 @@ fn log_of(change: &Change) -> Option<LogId> {
         Change::Receipt { .. }
         | Change::Word { .. }
         | Change::Transfer(_)
+        | Change::ForgetTransfer { .. }
         | Change::Epoch(_)
         | Change::Device(_)
         | Change::Root(_)

@@ -123,6 +123,13 @@ pub enum Change {
     },
     /// A transfer, new or changed.
     Transfer(StoredTransfer),
+    /// A transfer and all words about it are forgotten; the entry that offers it stays.
+    ForgetTransfer {
+        /// The conversation.
+        conversation: ConversationId,
+        /// The offer.
+        offer: MessageId,
+    },
     /// This database's epoch from now on.
     Epoch(Epoch),
     /// A fork of this device's own log: entries from this number on move to the branch table, kept but no more part

@@ -13,7 +13,6 @@ use lanchat_proto::codec::BoundedVec;
 use lanchat_proto::entry::Descriptor;
 use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::ids::{ConversationId, DeviceId, LogId, UserId};
-use lanchat_proto::limits::MAX_STATES;
 use lanchat_proto::state::{
     Receipt, ReceiptRecord, STATE_FILE, STATE_RECEIPT, SignedState, StateKey, StateRecord,
 };
@@ -280,10 +279,7 @@ impl NodeState {
             .map(|slot| slot.signed.clone())
             .chain(self.words.of(conversation).map(|(_, signed)| signed.clone()))
             .collect();
-        for chunk in records.chunks(MAX_STATES) {
-            let frame = States { records: BoundedVec::first(chunk.to_vec()) };
-            self.post(link, Frame::new(Kind::States, &frame));
-        }
+        self.queue_states(link, conversation, records);
     }
 
     pub(crate) fn states_came(&mut self, link: LinkId, states: &States) {

@@ -208,6 +208,7 @@ impl NodeState {
                 Timer::LogEnd(log) => self.read_log_end(log),
                 Timer::Transfer(offer) => self.transfer_due(offer),
                 Timer::Unstick(link) => self.unstick(link),
+                Timer::States(link) => self.states_due(link),
             }
         }
     }

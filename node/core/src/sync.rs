@@ -5,15 +5,17 @@
 //! without `answer` and `last` are news of what the sender holds, at any time. The rules: `docs/protocol.md#sync`.
 
 use crate::boot::{LinkId, LoadId};
-use crate::limits::DIGEST_BYTES;
+use crate::limits::{DIGEST_BYTES, STATES_AT_ONCE, STATES_PAUSE};
 use crate::log::Log;
 use crate::state::NodeState;
+use crate::timers::Timer;
 use lanchat_proto::codec::BoundedVec;
 use lanchat_proto::entry::Descriptor;
 use lanchat_proto::frame::{Frame, Kind};
 use lanchat_proto::ids::{ConversationId, DeviceId, EntryHash, LogId, UserId};
-use lanchat_proto::limits::MAX_HEADS;
-use lanchat_proto::wire::link::{Bucket, ConversationDigest, Digests, Head, Heads};
+use lanchat_proto::limits::{MAX_HEADS, MAX_STATES};
+use lanchat_proto::state::SignedState;
+use lanchat_proto::wire::link::{Bucket, ConversationDigest, Digests, Head, Heads, States};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Where a device stands in one log.
@@ -68,6 +70,9 @@ pub(crate) struct LinkSync {
     pub(crate) due: VecDeque<Due>,
     /// Where logs begin for this device, by the other's word.
     pub(crate) floors: BTreeMap<LogId, (u64, EntryHash)>,
+    /// State records that are still to go out, and the conversations that they are of; no more than are stored.
+    states: VecDeque<SignedState>,
+    states_of: BTreeSet<ConversationId>,
 }
 
 impl LinkSync {
@@ -390,6 +395,45 @@ impl NodeState {
             && link.sync.knows(conversation)
         {
             link.sync.todo.extend(logs);
+        }
+    }
+}
+
+impl NodeState {
+    /// State records of a conversation go out on a link, a part at a time. What is on its way already is not sent twice.
+    pub(crate) fn queue_states(
+        &mut self,
+        id: LinkId,
+        conversation: &ConversationId,
+        records: Vec<SignedState>,
+    ) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.sync.states_of.insert(*conversation) {
+            link.sync.states.extend(records);
+        }
+        if !self.timers.is_set(Timer::States(id)) {
+            self.states_due(id);
+        }
+    }
+
+    /// The next part of the state records that are to go out on a link.
+    pub(crate) fn states_due(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let part = link.sync.states.len().min(STATES_AT_ONCE);
+        let records: Vec<SignedState> = link.sync.states.drain(..part).collect();
+        let more = !link.sync.states.is_empty();
+        if !more {
+            link.sync.states_of.clear();
+        }
+        if self.is_barred_link(id) {
+            return;
+        }
+        for chunk in records.chunks(MAX_STATES) {
+            let frame = States { records: BoundedVec::first(chunk.to_vec()) };
+            self.post(id, Frame::new(Kind::States, &frame));
+        }
+        if more {
+            self.timers.set(Timer::States(id), self.after(STATES_PAUSE));
         }
     }
 }

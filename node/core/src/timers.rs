@@ -52,6 +52,8 @@ pub(crate) enum Timer {
     Transfer(MessageId),
     /// What a link's other end did not take is offered again.
     Unstick(LinkId),
+    /// More state records may go out on a link.
+    States(LinkId),
 }
 
 impl Timer {
@@ -78,6 +80,7 @@ impl Timer {
             Self::LogEnd(_) => "log end",
             Self::Transfer(_) => "transfer",
             Self::Unstick(_) => "offer again",
+            Self::States(_) => "state records",
         }
     }
 }

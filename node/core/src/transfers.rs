@@ -7,7 +7,7 @@
 
 use crate::boot::{AutoAccept, LinkId, RequestId, StoredTransfer, TransferState};
 use crate::input::{FetchEnd, TransferAct};
-use crate::limits::{MAX_FETCHES, MAX_TRANSFERS, TRANSFER_RETRY, TRANSFER_RETRY_MAX};
+use crate::limits::{MAX_FETCHES, MAX_OVER, MAX_TRANSFERS, TRANSFER_RETRY, TRANSFER_RETRY_MAX};
 use crate::output::{Change, CommandError, Event, FetchOrder, Output, StoredEntry};
 use crate::state::NodeState;
 use crate::timers::Timer;
@@ -72,8 +72,18 @@ impl Transfers {
         self.all.get(offer).map(|transfer| &transfer.stored)
     }
 
-    fn open(&self) -> usize {
-        self.all.values().filter(|transfer| !transfer.stored.state.is_over()).count()
+    /// How many of an author's are not over.
+    fn open_of(&self, author: &UserId) -> usize {
+        let open = |row: &StoredTransfer| row.author == *author && !row.state.is_over();
+        self.all.values().filter(|transfer| open(&transfer.stored)).count()
+    }
+
+    /// Of an author's that are over, one to forget if there are too many, but not this one.
+    fn surplus_of(&self, author: &UserId, but: &MessageId) -> Option<MessageId> {
+        let over = |row: &&StoredTransfer| row.author == *author && row.state.is_over();
+        let rows = || self.all.values().map(|transfer| &transfer.stored).filter(over);
+        let surplus = rows().map(|row| row.offer).find(|offer| offer != but);
+        surplus.filter(|_| rows().count() > MAX_OVER)
     }
 }
 
@@ -86,7 +96,7 @@ impl NodeState {
         file: &FileBody,
     ) -> Result<(), CommandError> {
         self.check_recipient(&to)?;
-        if self.transfers.open() >= MAX_TRANSFERS {
+        if self.transfers.open_of(&self.me.user) >= MAX_TRANSFERS {
             return Err(CommandError::Busy);
         }
         let content = codec::encode(file).map_err(|error| CommandError::Store(error.to_string()))?;
@@ -103,7 +113,7 @@ impl NodeState {
             known.stored.entry = stored.entry.hash;
             return Some(known.stored.clone());
         }
-        if self.transfers.open() >= MAX_TRANSFERS {
+        if self.transfers.open_of(&stored.author) >= MAX_TRANSFERS {
             return None;
         }
         let wanted = stored.author != self.me.user && self.is_fetched_unasked(&stored.author, file.size);
@@ -159,7 +169,17 @@ impl NodeState {
         error.clone_into(&mut transfer.stored.error);
         let row = transfer.stored.clone();
         self.event(Event::Transfer { offer });
-        vec![Change::Transfer(row)]
+        let surplus = state.is_over().then(|| self.forget_surplus(&row)).flatten();
+        std::iter::once(Change::Transfer(row)).chain(surplus).collect()
+    }
+
+    /// Another transfer of the same author may be one too many now.
+    fn forget_surplus(&mut self, over: &StoredTransfer) -> Option<Change> {
+        let offer = self.transfers.surplus_of(&over.author, &over.offer)?;
+        let conversation = self.transfers.all.remove(&offer)?.stored.conversation;
+        self.words.forget(&conversation, &offer);
+        self.timers.cancel(Timer::Transfer(offer));
+        Some(Change::ForgetTransfer { conversation, offer })
     }
 
     /// Moves a transfer on and writes that down.

@@ -6,6 +6,7 @@
 //! The rules: `docs/protocol.md#transfer`.
 
 use crate::boot::LinkId;
+use crate::limits::MAX_UNKNOWN_WORDS;
 use crate::output::Change;
 use crate::state::{Me, NodeState};
 use crate::writes::Write;
@@ -76,6 +77,20 @@ impl Words {
         self.queued.remove(&key(record));
     }
 
+    /// An offer is forgotten, and what was said about it.
+    pub(crate) fn forget(&mut self, conversation: &ConversationId, offer: &MessageId) {
+        let about = |slot: &Key| (slot.0, slot.1) == (*conversation, *offer);
+        let gone: Vec<Key> = self
+            .about(conversation, offer)
+            .map(key)
+            .chain(self.queued.keys().copied().filter(about))
+            .collect();
+        for slot in gone {
+            self.all.remove(&slot);
+            self.queued.remove(&slot);
+        }
+    }
+
     /// Adds the words of a conversation to a digest of its state records.
     pub(crate) fn digest(&self, conversation: &ConversationId, hasher: &mut blake3::Hasher) {
         for (record, _) in self.of(conversation) {
@@ -127,11 +142,24 @@ impl NodeState {
             Some(Descriptor::Group(_) | Descriptor::Department(_) | Descriptor::Everyone) | None => false,
         };
         let news = self.words.newest(&key(&word)).is_none_or(|newest| newest < word.counter);
-        if !news || !member || !theirs || word.device == self.me.device {
+        if !news || !member || !theirs || word.device == self.me.device || self.is_idle_talk(&word) {
             return None;
         }
         self.words.queued.insert(key(&word), word.counter);
         Some((word, signed.clone()))
+    }
+
+    /// Whether a device says more than it may about offers that are not known here. What is dropped comes again when the
+    /// devices compare what they hold.
+    fn is_idle_talk(&self, word: &FileRecord) -> bool {
+        let unknown = |offer: &MessageId| self.transfers.row(offer).is_none();
+        let idle = |slot: &Key| (slot.0, slot.2) == (word.conversation, word.device) && unknown(&slot.1);
+        let said = || {
+            let stored = self.words.of(&word.conversation).filter(|(record, _)| idle(&key(record)));
+            let queued = self.words.queued.keys().filter(|slot| !self.words.all.contains_key(slot));
+            stored.count() + queued.filter(|slot| idle(slot)).count()
+        };
+        unknown(&word.offer) && said() >= MAX_UNKNOWN_WORDS
     }
 
     /// Of words whose write failed, those that nothing newer has replaced; they count as queued again.

@@ -13,7 +13,7 @@ use lanchat_node_core::boot::{DeviceTrust, KnownDevice, StoredTransfer};
 use lanchat_node_core::output::{Change, StoredEntry};
 use lanchat_proto::certificate::{ListAnchor, Revocation};
 use lanchat_proto::entry::{EntryError, EntryKind, LogEnd, TextBody};
-use lanchat_proto::ids::{DeviceId, EntryHash, Epoch, LogId, MessageId, RealmId};
+use lanchat_proto::ids::{ConversationId, DeviceId, EntryHash, Epoch, LogId, MessageId, RealmId};
 use lanchat_proto::limits::MAX_CLOCK_AHEAD;
 use lanchat_proto::signed::Signed;
 use lanchat_proto::state::{FileRecord, ReceiptRecord, STATE_FILE, STATE_RECEIPT, SignedState};
@@ -54,6 +54,7 @@ pub(super) fn apply(sql: &Connection, owner: &Owner, change: &Change) -> Result<
         Change::Receipt { record, signed } => receipt(sql, record, signed)?,
         Change::Word { record, signed } => word(sql, record, signed)?,
         Change::Transfer(stored) => transfer(sql, stored)?,
+        Change::ForgetTransfer { conversation, offer } => forget_transfer(sql, conversation, offer)?,
         Change::Epoch(epoch) => set_epoch(sql, *epoch)?,
         Change::Branch { log, from } => branch(sql, log, *from)?,
         Change::Freeze { log } => {
@@ -371,6 +372,17 @@ fn transfer(sql: &Connection, stored: &StoredTransfer) -> rusqlite::Result<()> {
             stored.state.name(),
             stored.error
         ])
+        .map(drop)
+}
+
+fn forget_transfer(
+    sql: &Connection,
+    conversation: &ConversationId,
+    offer: &MessageId,
+) -> rusqlite::Result<()> {
+    sql.prepare_cached("DELETE FROM transfers WHERE offer = ?1")?.execute(params![offer.0])?;
+    sql.prepare_cached("DELETE FROM states WHERE conversation = ?1 AND kind = ?2 AND subject = ?3")?
+        .execute(params![conversation.0, STATE_FILE, offer.0])
         .map(drop)
 }
 

@@ -170,6 +170,10 @@ impl Disk {
             Change::Transfer(row) => {
                 self.transfers.insert(row.offer, row.clone());
             }
+            Change::ForgetTransfer { offer, .. } => {
+                self.transfers.remove(offer);
+                self.words.retain(|(about, _), _| about != offer);
+            }
             Change::Epoch(epoch) => self.epoch = *epoch,
             Change::Branch { log, from } => {
                 if let Some(on_disk) = self.logs.get_mut(log) {

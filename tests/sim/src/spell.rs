@@ -74,6 +74,7 @@ pub fn change(change: &Change) -> String {
         Change::Receipt { record, .. } => receipt(record),
         Change::Word { record, .. } => format!("{:?} {}", record.word, record.offer.short()),
         Change::Transfer(row) => format!("transfer {} {}", row.offer.short(), row.state),
+        Change::ForgetTransfer { offer, .. } => format!("transfer {} is forgotten", offer.short()),
         Change::Epoch(epoch) => format!("epoch {:x}", epoch.0 >> 48),
         Change::Branch { log: id, from } => format!("branch {} from {from}", log(id)),
         Change::Freeze { log: id } => format!("freeze {}", log(id)),

@@ -1,15 +1,18 @@
 //! What the core stores comes back as it was; copies, epochs, memberships, and databases of older versions.
 
-use super::support::{Disk, EPOCH, Log, Running, START, certificate, membership, message, person, receipt};
+use super::support::{
+    Disk, EPOCH, Log, Running, START, certificate, membership, message, person, receipt, word,
+};
 use crate::store::rows::Page;
 use crate::store::{Membership, Store, StoreError, peek, set_epoch, set_membership};
-use lanchat_node_core::boot::{DeviceTrust, KnownDevice, StoredRoot};
+use lanchat_node_core::boot::{DeviceTrust, KnownDevice, StoredRoot, StoredTransfer, TransferState};
 use lanchat_node_core::output::{Change, StoredEntry};
 use lanchat_proto::certificate::{Act, ListAnchor, Revocation};
 use lanchat_proto::codec::BoundedVec;
 use lanchat_proto::ids::{DeviceId, Epoch, RealmId};
 use lanchat_proto::names::{DisplayName, Note};
 use lanchat_proto::signed::Signed;
+use lanchat_proto::state::FileWord;
 use lanchat_proto::time::{Hlc, Wall};
 use lanchat_proto::wire::Endpoint;
 use lanchat_proto::wire::coordinator::{DirectoryMark, Profile};
@@ -28,6 +31,51 @@ fn profile(seed: u8) -> Profile {
         last_seen: Wall(START),
         devices: BoundedVec::empty(),
     }
+}
+
+#[tokio::test]
+async fn a_transfer_comes_back_as_it_was_and_one_that_is_forgotten_takes_its_words_along() {
+    let (alice, bob) = (person(1), person(2));
+    let disk = Disk::of(&alice);
+    let mut node = disk.open();
+    let (mut log, open) = Log::begin(&bob, &alice, Epoch(1));
+    let mut changes = vec![open];
+    let mut rows = Vec::new();
+    for number in 1..=2 {
+        let Change::Entry(stored) = log.offers(number, "plan.pdf") else { panic!("an entry") };
+        let row = StoredTransfer {
+            offer: stored.entry.header.message,
+            conversation: log.id.conversation,
+            entry: stored.entry.hash,
+            author: bob.user,
+            device: bob.key.public(),
+            file: stored.entry.body().unwrap().unwrap(),
+            state: TransferState::Failed,
+            error: "no room".to_owned(),
+        };
+        changes.extend([Change::Entry(stored), Change::Transfer(row.clone())]);
+        for (speaker, said) in [(&bob, FileWord::Withdrawn), (&alice, FileWord::Accepted)] {
+            changes.push(word(&log.id, speaker, row.offer, said));
+        }
+        rows.push(row);
+    }
+    node.stored(changes).await;
+    node.close().await;
+    let mut node = disk.open();
+    let by_offer = |mut rows: Vec<StoredTransfer>| {
+        rows.sort_by_key(|row| row.offer);
+        rows
+    };
+    assert_eq!(by_offer(node.opened.stored.transfers.clone()), by_offer(rows.clone()));
+    assert_eq!(node.opened.stored.states.len(), 4);
+    let StoredTransfer { conversation, offer, .. } = rows[0];
+    node.stored(vec![Change::ForgetTransfer { conversation, offer }]).await;
+    node.close().await;
+    let node = disk.open();
+    assert_eq!(node.opened.stored.transfers, rows[1..]);
+    assert_eq!(node.opened.stored.states.len(), 2);
+    let history = node.reader.history(&conversation, &Page { limit: 10, before: None }).unwrap();
+    assert_eq!(history.len(), 2, "the messages that offered them stay");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use lanchat_proto::entry::{
 };
 use lanchat_proto::ids::{Epoch, LogId, MessageId, RealmId, UserId};
 use lanchat_proto::signed::SecretKey;
-use lanchat_proto::state::{Receipt, ReceiptRecord};
+use lanchat_proto::state::{FileRecord, FileWord, Receipt, ReceiptRecord};
 use lanchat_proto::time::{Hlc, Wall};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -142,6 +142,20 @@ pub(super) fn receipt(log: &LogId, reader: &Person, received: u64, read: u64, co
         time: Hlc::at(Wall(START)),
     };
     Change::Receipt { signed: record.sign(&RealmId::OPEN, &reader.key).unwrap(), record }
+}
+
+/// A device's word about an offer.
+pub(super) fn word(log: &LogId, speaker: &Person, offer: MessageId, word: FileWord) -> Change {
+    let record = FileRecord {
+        conversation: log.conversation,
+        offer,
+        device: speaker.key.public(),
+        user: speaker.user,
+        word,
+        counter: 1,
+        time: Hlc::at(Wall(START)),
+    };
+    Change::Word { signed: record.sign(&RealmId::OPEN, &speaker.key).unwrap(), record }
 }
 
 /// A node's disk: a directory with one database, of alice's.
