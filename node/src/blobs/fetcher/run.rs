@@ -108,6 +108,9 @@ impl<'a> Run<'a> {
             return RunEnd::Over;
         };
         self.add(&mut fetch, self.order.clone(), link);
+        // Also a run that ends at once shows how far the file is. What was there before brings it no further.
+        self.shown = fetch.done_bytes();
+        self.show(&fetch);
         let discard = self.turns(&mut fetch, told).await;
         self.holders.clear();
         if discard {
