@@ -106,6 +106,13 @@ impl Timers {
         }
     }
 
+    /// Sets the timer unless it is due before.
+    pub(crate) fn set_sooner(&mut self, timer: Timer, at: Mono) {
+        if self.at(timer).is_none_or(|set| set > at) {
+            self.set(timer, at);
+        }
+    }
+
     pub(crate) fn cancel(&mut self, timer: Timer) {
         if let Some(at) = self.set.remove(&timer) {
             self.order.remove(&(at, timer));

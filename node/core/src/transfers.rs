@@ -255,10 +255,10 @@ impl NodeState {
     pub(crate) fn ready_came(&mut self, id: LinkId, ready: &BlobReady) {
         let from = self.links.get(id).map(|link| link.device);
         let Some(transfer) = self.transfers.all.get_mut(&ready.offer) else { return };
-        if from == Some(transfer.stored.device) && transfer.fetching.is_none() {
+        if from == Some(transfer.stored.device) && transfer.fetching.is_none() && transfer.waits() {
             transfer.failures = 0;
-            self.timers.cancel(Timer::Transfer(ready.offer));
-            self.transfer_due(ready.offer);
+            // Not at once, however often it is said.
+            self.timers.set_sooner(Timer::Transfer(ready.offer), self.after(TRANSFER_RETRY));
         }
     }
 
@@ -412,7 +412,10 @@ impl NodeState {
         let open = BlobOpen { conversation: row.conversation, offer: row.entry, hash: row.file.hash };
         let order = FetchOrder { offer, open, file: row.file, link, relayed };
         self.out.push_back(Output::Fetch(order));
-        self.set_transfer(offer, TransferState::Running, "");
+        // One that had to pause is only looked at again: it runs once something comes.
+        if row.state != TransferState::Paused {
+            self.set_transfer(offer, TransferState::Running, "");
+        }
     }
 
     /// A place is free: whatever waits for one.
@@ -519,10 +522,13 @@ impl NodeState {
         }
     }
 
-    /// A piece of a running fetch was written: failures in a row are over.
+    /// More of a file was verified and written: it runs, and failures in a row are over.
     pub fn fetch_goes_on(&mut self, offer: &MessageId) {
-        if let Some(transfer) = self.transfers.all.get_mut(offer) {
-            transfer.failures = 0;
+        let Some(transfer) = self.transfers.all.get_mut(offer) else { return };
+        transfer.failures = 0;
+        let shown = matches!(transfer.stored.state, TransferState::Paused | TransferState::Waiting);
+        if transfer.fetching.is_some() && shown {
+            self.set_transfer(*offer, TransferState::Running, "");
         }
     }
 
