@@ -73,10 +73,6 @@ fn orders(stage: &Stage, at: At) -> Vec<FetchOrder> {
     stage.pcs[at].fetches.clone()
 }
 
-fn state_of(stage: &Stage, at: At, offer: &MessageId) -> TransferState {
-    stage.pcs[at].core.as_ref().unwrap().transfer(offer).unwrap().stored.state
-}
-
 /// Alice, and bob's two devices, all linked.
 fn three() -> (Stage, At, At, At) {
     let (mut stage, alice, desk) = two();
