@@ -72,6 +72,13 @@ impl Transfers {
         self.all.get(offer).map(|transfer| &transfer.stored)
     }
 
+    /// An offer did not get to the disk.
+    pub(crate) fn not_written(&mut self, offer: &MessageId) {
+        if self.all.get(offer).is_some_and(|transfer| !transfer.known) {
+            self.all.remove(offer);
+        }
+    }
+
     /// How many of an author's are not over.
     fn open_of(&self, author: &UserId) -> usize {
         let open = |row: &StoredTransfer| row.author == *author && !row.state.is_over();

@@ -174,6 +174,7 @@ impl NodeState {
                 unread.insert(stored.entry.header.log());
             }
             self.logs.fail(&stored.entry);
+            self.transfers.not_written(&stored.entry.header.message);
         }
         unread.into_iter().for_each(|log| self.doubt_log(log));
         for (link, log) in self.waiting_for(id) {

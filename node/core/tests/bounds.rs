@@ -25,7 +25,7 @@ use lanchat_proto::limits::MAX_STATES;
 use lanchat_proto::state::{FileRecord, FileWord};
 use lanchat_proto::time::{Hlc, Wall};
 use lanchat_proto::wire::link::States;
-use stage::{At, Stage};
+use stage::{At, DiskMood, Stage};
 
 fn two() -> (Stage, At, At) {
     let mut stage = Stage::new();
@@ -77,6 +77,18 @@ fn offers_of_one_colleague_leave_room_for_those_of_others() {
     offers(&mut stage, carol, bob).unwrap();
     assert_eq!(transfers(&stage, bob).len(), MAX_TRANSFERS + 1);
     offers(&mut stage, bob, alice).unwrap();
+}
+
+#[test]
+fn an_offer_that_was_not_written_takes_no_room() {
+    let (mut stage, alice, bob) = two();
+    stage.set_mood(alice, DiskMood::Failing { written: false });
+    for _ in 0..MAX_TRANSFERS {
+        assert!(matches!(offers(&mut stage, alice, bob), Err(CommandError::Store(_))));
+    }
+    stage.set_mood(alice, DiskMood::Fine);
+    stage.seconds(5);
+    offers(&mut stage, alice, bob).unwrap();
 }
 
 #[test]
