@@ -51,9 +51,9 @@ impl NodeState {
     /// A peer says that it holds more of an own log than this copy does. Anybody can say so; the entries, which only this
     /// device can have signed, are the proof, and the peer sends them once it knows where this copy stands.
     pub(crate) fn check_own_log(&mut self, link: LinkId, log: &LogId, head: &Head) {
-        let current = log.device == self.me.device && log.epoch == self.me.epoch;
+        let own = log.device == self.me.device;
         let tail = self.logs.all.get(log).map_or(0, |row| row.tail.number);
-        if current && head.number > tail {
+        if own && head.number > tail {
             self.tell_head(link, *log);
         }
     }

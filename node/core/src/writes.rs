@@ -293,6 +293,8 @@ impl NodeState {
             let (descriptor, author, received_at) = (row.descriptor.clone(), row.author, self.now.wall);
             self.logs.queue(&entry);
             let stored = StoredEntry { entry, descriptor, author, received_at, begins: false };
+            let offered = self.offer_queued(&stored).map(Change::Transfer);
+            self.save(offered.into_iter().collect());
             self.committed(Write { entries: vec![stored], ..Write::default() });
         }
         if let Some(row) = self.logs.all.get_mut(&log) {
