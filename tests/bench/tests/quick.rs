@@ -76,3 +76,31 @@ fn messages_are_searched() {
 fn programs_start() {
     assert_told(&figures(&["start"]), &["lanchat, size", "lanchat, first start to ready, p50"]);
 }
+
+#[test]
+fn a_file_is_copied_by_all() {
+    assert_told(
+        &figures(&["file", "--without-scp"]),
+        &[
+            "plain TCP, synced, rate",
+            "TLS 1.3 over TCP, synced, rate",
+            "lanchat, rate",
+            "lanchat, processor time of both ends for a GB",
+            "lanchat, most memory of the receiver",
+        ],
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn people_talk_beside_a_file() {
+    assert_told(
+        &figures(&["beside"]),
+        &[
+            "the file, bytes of content a second",
+            "message with the file, idle cable, p99",
+            "message with the file, beside it, p99",
+            "message against the file, p99 beside it, of that of the idle cable",
+        ],
+    );
+}
