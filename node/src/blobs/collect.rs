@@ -97,7 +97,6 @@ impl Files {
                 .filter(|(part, _)| **part != Part::Saved)
                 .map(|(part, path)| (*part, path.clone()))
                 .collect(),
-            // What is said of bytes that are not there is said of nothing.
             Some(_) if fetched.is_empty() => return,
             // What is said of bytes that are not there is said of nothing.
             Some(_) if !fetched.contains_key(&Part::Partial) || idle(&fetched) > limits::IDLE => {
