@@ -27,14 +27,6 @@ use lanchat_proto::time::{Hlc, Wall};
 use lanchat_proto::wire::link::States;
 use stage::{At, DiskMood, Stage};
 
-fn two() -> (Stage, At, At) {
-    let mut stage = Stage::new();
-    let (alice, bob) = (stage.pc(1, "alice"), stage.pc(2, "bob"));
-    stage.connect(alice, bob);
-    stage.settle();
-    (stage, alice, bob)
-}
-
 /// Offers a file; the offer, or why not.
 fn offers(stage: &mut Stage, from: At, to: At) -> Result<MessageId, CommandError> {
     let file = FileBody {
@@ -65,7 +57,7 @@ fn transfers(stage: &Stage, at: At) -> Vec<TransferView> {
 
 #[test]
 fn offers_of_one_colleague_leave_room_for_those_of_others() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let carol = stage.pc(3, "carol");
     stage.connect(carol, bob);
     stage.settle();
@@ -81,7 +73,7 @@ fn offers_of_one_colleague_leave_room_for_those_of_others() {
 
 #[test]
 fn an_offer_that_was_not_written_takes_no_room() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     stage.set_mood(alice, DiskMood::Failing { written: false });
     for _ in 0..MAX_TRANSFERS {
         assert!(matches!(offers(&mut stage, alice, bob), Err(CommandError::Store(_))));
@@ -93,7 +85,7 @@ fn an_offer_that_was_not_written_takes_no_room() {
 
 #[test]
 fn of_what_is_over_only_so_much_is_kept_also_on_disk() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let first = offers(&mut stage, alice, bob).unwrap();
     for _ in 0..MAX_OVER + 20 {
         let offer = offers(&mut stage, alice, bob).unwrap();
@@ -147,7 +139,7 @@ fn stored_words(stage: &Stage, at: At) -> usize {
 
 #[test]
 fn words_about_nothing_are_not_kept_without_end() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     offers(&mut stage, alice, bob).unwrap();
     let before = stored_words(&stage, bob);
     let link = stage.link_to(bob, alice);
@@ -166,7 +158,7 @@ fn words_about_nothing_are_not_kept_without_end() {
 
 #[test]
 fn many_words_reach_who_lacks_them_though_not_all_at_once() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let said = STATES_AT_ONCE * 3 / 2;
     stage.crash(bob);
     for _ in 0..said {

@@ -15,17 +15,9 @@ use lanchat_proto::frame::Kind;
 use lanchat_proto::ids::UserId;
 use stage::{DiskMood, Stage};
 
-fn two() -> (Stage, usize, usize) {
-    let mut stage = Stage::new();
-    let (alice, bob) = (stage.pc(1, "alice"), stage.pc(2, "bob"));
-    stage.connect(alice, bob);
-    stage.settle();
-    (stage, alice, bob)
-}
-
 #[test]
 fn what_is_said_arrives_once_in_order_and_is_delivered() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let sent: Vec<_> = (0..50).map(|n| stage.says(alice, bob, &format!("{n}"))).collect();
     stage.settle();
     let expected: Vec<String> = (0..50).map(|n| n.to_string()).collect();
@@ -38,7 +30,7 @@ fn what_is_said_arrives_once_in_order_and_is_delivered() {
 
 #[test]
 fn an_answer_finds_its_way_back_and_both_see_one_order() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     stage.says(alice, bob, "ping");
     stage.settle();
     stage.says(bob, alice, "pong");
@@ -49,7 +41,7 @@ fn an_answer_finds_its_way_back_and_both_see_one_order() {
 
 #[test]
 fn nothing_is_called_sent_nor_leaves_before_it_is_on_disk() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     stage.set_mood(alice, DiskMood::Held);
     let request = stage.says(alice, bob, "not yet");
     stage.settle();
@@ -63,7 +55,7 @@ fn nothing_is_called_sent_nor_leaves_before_it_is_on_disk() {
 
 #[test]
 fn nothing_is_called_delivered_before_it_is_on_the_other_disk() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     stage.set_mood(bob, DiskMood::Held);
     let request = stage.says(alice, bob, "hello");
     stage.settle();
@@ -76,7 +68,7 @@ fn nothing_is_called_delivered_before_it_is_on_the_other_disk() {
 
 #[test]
 fn whoever_was_away_catches_up_on_return() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     stage.says(alice, bob, "before");
     stage.settle();
     stage.crash(bob);
@@ -94,7 +86,7 @@ fn whoever_was_away_catches_up_on_return() {
 
 #[test]
 fn a_crash_loses_only_what_was_not_called_sent() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let first = stage.says(alice, bob, "safe");
     stage.settle();
     stage.set_mood(alice, DiskMood::Held);
@@ -115,7 +107,7 @@ fn a_crash_loses_only_what_was_not_called_sent() {
 
 #[test]
 fn a_receiver_that_crashes_before_its_disk_gets_it_again() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     stage.set_mood(bob, DiskMood::Held);
     let request = stage.says(alice, bob, "again");
     stage.settle();
@@ -130,7 +122,7 @@ fn a_receiver_that_crashes_before_its_disk_gets_it_again() {
 
 #[test]
 fn reading_tells_the_author() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     stage.says(alice, bob, "read me");
     stage.settle();
     let conversation = stage.conversation(alice, bob);
@@ -157,7 +149,7 @@ fn reading_tells_the_author() {
 
 #[test]
 fn a_receipt_that_was_lost_on_the_way_comes_with_the_next_link() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let request = stage.says(alice, bob, "one");
     stage.run(std::time::Duration::from_millis(3));
     stage.cut(alice, bob);
@@ -171,7 +163,7 @@ fn a_receipt_that_was_lost_on_the_way_comes_with_the_next_link() {
 
 #[test]
 fn what_cannot_be_said_is_refused_with_its_reason() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let to = stage.pcs[bob].user;
     let mut refused = |to: UserId, text: &str| {
         let command = Command::SendText { to, text: text.to_owned(), reply_to: None };
@@ -197,7 +189,7 @@ fn what_cannot_be_said_is_refused_with_its_reason() {
 
 #[test]
 fn a_nudge_arrives_and_the_next_has_to_wait() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let to = stage.pcs[bob].user;
     let first = stage.command(alice, Command::Nudge { to });
     let second = stage.command(alice, Command::Nudge { to });
@@ -213,7 +205,7 @@ fn a_nudge_arrives_and_the_next_has_to_wait() {
 
 #[test]
 fn too_much_that_waits_for_the_disk_is_busy() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     stage.set_mood(alice, DiskMood::Held);
     let requests: Vec<_> = (0..1025).map(|n| stage.says(alice, bob, &n.to_string())).collect();
     assert!(matches!(stage.answer(alice, requests[1024]), Some(Err(CommandError::Busy))));
@@ -225,7 +217,7 @@ fn too_much_that_waits_for_the_disk_is_busy() {
 
 #[test]
 fn stopping_answers_whoever_waits_and_says_goodbye() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     stage.set_mood(alice, DiskMood::Held);
     let request = stage.says(alice, bob, "late");
     stage.stop(alice);

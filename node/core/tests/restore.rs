@@ -12,14 +12,6 @@ mod stage;
 use lanchat_node_core::output::{CommandError, Notice};
 use stage::{DiskMood, Stage};
 
-fn two() -> (Stage, usize, usize) {
-    let mut stage = Stage::new();
-    let (alice, bob) = (stage.pc(1, "alice"), stage.pc(2, "bob"));
-    stage.connect(alice, bob);
-    stage.settle();
-    (stage, alice, bob)
-}
-
 fn says_all(stage: &mut Stage, from: usize, to: usize, texts: &[&str]) {
     for text in texts {
         stage.says(from, to, text);
@@ -34,7 +26,7 @@ fn sorted(mut texts: Vec<String>) -> Vec<String> {
 
 #[test]
 fn a_failed_write_is_told_and_its_number_is_used_again() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     says_all(&mut stage, alice, bob, &["one"]);
     stage.set_mood(alice, DiskMood::Failing { written: false });
     let lost = stage.says(alice, bob, "lost");
@@ -54,7 +46,7 @@ fn a_failed_write_is_told_and_its_number_is_used_again() {
 
 #[test]
 fn a_failure_that_wrote_nevertheless_counts_as_written() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     stage.set_mood(alice, DiskMood::Failing { written: true });
     let request = stage.says(alice, bob, "there after all");
     stage.settle();
@@ -66,7 +58,7 @@ fn a_failure_that_wrote_nevertheless_counts_as_written() {
 
 #[test]
 fn a_disk_that_cannot_be_read_either_is_asked_again_later() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     says_all(&mut stage, alice, bob, &["one"]);
     stage.set_mood(alice, DiskMood::Blind);
     let request = stage.says(alice, bob, "unknown");
@@ -82,7 +74,7 @@ fn a_disk_that_cannot_be_read_either_is_asked_again_later() {
 
 #[test]
 fn a_receiver_whose_disk_fails_gets_it_again() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     says_all(&mut stage, alice, bob, &["one"]);
     stage.set_mood(bob, DiskMood::Failing { written: false });
     let request = stage.says(alice, bob, "two");
@@ -96,7 +88,7 @@ fn a_receiver_whose_disk_fails_gets_it_again() {
 
 #[test]
 fn an_old_copy_begins_a_new_epoch_and_gets_back_what_it_forgot() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     says_all(&mut stage, alice, bob, &["1", "2"]);
     let copy = stage.pcs[alice].disk.clone();
     says_all(&mut stage, alice, bob, &["3", "4"]);
@@ -114,7 +106,7 @@ fn an_old_copy_begins_a_new_epoch_and_gets_back_what_it_forgot() {
 
 #[test]
 fn a_copy_from_before_the_first_word_is_found_out_too() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let copy = stage.pcs[alice].disk.clone();
     says_all(&mut stage, alice, bob, &["1"]);
     stage.crash(alice);
@@ -130,7 +122,7 @@ fn a_copy_from_before_the_first_word_is_found_out_too() {
 
 /// Alice's copy goes back to two messages and then writes on before it meets anybody.
 fn forked(mine: &[&str]) -> (Stage, usize, usize) {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     says_all(&mut stage, alice, bob, &["1", "2"]);
     let copy = stage.pcs[alice].disk.clone();
     says_all(&mut stage, alice, bob, &["3", "4"]);
@@ -199,7 +191,7 @@ fn two_colleagues_with_two_branches_both_get_everything() {
 
 #[test]
 fn a_clock_that_ran_far_ahead_begins_a_new_epoch_when_it_is_put_right() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     stage.crash(alice);
     stage.pcs[alice].skew = 3_600_000;
     stage.start(alice);
@@ -223,7 +215,7 @@ fn a_clock_that_ran_far_ahead_begins_a_new_epoch_when_it_is_put_right() {
 
 #[test]
 fn receipts_of_an_old_copy_with_a_slow_clock_count_again() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let copy = stage.pcs[bob].disk.clone();
     stage.crash(bob);
     stage.pcs[bob].skew = 200_000;
@@ -244,7 +236,7 @@ fn receipts_of_an_old_copy_with_a_slow_clock_count_again() {
 
 #[test]
 fn a_counter_that_an_old_copy_uses_again_does_not_hide_its_receipt() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     // A last stamp far ahead: every copy of this data counts on from there, whatever the time is.
     stage.crash(bob);
     stage.pcs[bob].skew = 3_600_000;

@@ -33,15 +33,6 @@ fn file(size: u64) -> FileBody {
     }
 }
 
-/// Alice and bob, linked.
-fn two() -> (Stage, At, At) {
-    let mut stage = Stage::new();
-    let (alice, bob) = (stage.pc(1, "alice"), stage.pc(2, "bob"));
-    stage.connect(alice, bob);
-    stage.settle();
-    (stage, alice, bob)
-}
-
 /// Alice offers bob a file; returns the offer.
 fn offers(stage: &mut Stage, alice: At, bob: At, size: u64) -> MessageId {
     let to = stage.pcs[bob].user;
@@ -75,7 +66,7 @@ fn orders(stage: &Stage, at: At) -> Vec<FetchOrder> {
 
 /// Alice, and bob's two devices, all linked.
 fn three() -> (Stage, At, At, At) {
-    let (mut stage, alice, desk) = two();
+    let (mut stage, alice, desk) = Stage::two();
     let certificate = stage.org.certificate("bob", 3);
     let chain = stage.org.second_chain("bob", 2, 3);
     let laptop = stage.pc_with(3, certificate, chain);
@@ -88,7 +79,7 @@ fn three() -> (Stage, At, At, At) {
 
 #[test]
 fn an_offer_that_is_accepted_is_fetched_and_both_see_it_complete() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     assert_eq!((state(&stage, alice), state(&stage, bob)), (TransferState::Offered, TransferState::Offered));
     assert!(orders(&stage, bob).is_empty(), "nothing is fetched unasked");
@@ -110,7 +101,7 @@ fn an_offer_that_is_accepted_is_fetched_and_both_see_it_complete() {
 
 #[test]
 fn nobody_else_may_fetch_and_nothing_else_than_what_is_offered() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let carol = stage.pc(3, "carol");
     stage.connect(alice, carol);
     let offer = offers(&mut stage, alice, bob, 5);
@@ -127,7 +118,7 @@ fn nobody_else_may_fetch_and_nothing_else_than_what_is_offered() {
 
 #[test]
 fn a_rejected_and_a_withdrawn_offer_are_over_on_both_sides_also_after_an_absence() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     assert!(acts(&mut stage, bob, offer, TransferAct::Reject));
     assert_eq!(
@@ -135,7 +126,7 @@ fn a_rejected_and_a_withdrawn_offer_are_over_on_both_sides_also_after_an_absence
         (TransferState::Rejected, TransferState::Rejected)
     );
 
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
     let open = orders(&stage, bob)[0].open;
@@ -156,7 +147,7 @@ fn a_rejected_and_a_withdrawn_offer_are_over_on_both_sides_also_after_an_absence
 
 #[test]
 fn a_transfer_goes_on_after_a_crash_a_cut_and_a_pause() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
     stage.crash(bob);
@@ -178,7 +169,7 @@ fn a_transfer_goes_on_after_a_crash_a_cut_and_a_pause() {
 
 #[test]
 fn what_the_sender_lets_go_on_goes_on_soon_unless_the_receiver_paused_it_too() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
     let held = |stage: &mut Stage| {
@@ -203,7 +194,7 @@ fn what_the_sender_lets_go_on_goes_on_soon_unless_the_receiver_paused_it_too() {
 
 #[test]
 fn what_failed_can_be_tried_again_or_given_up_by_its_receiver() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
     let fail = |stage: &mut Stage| {
@@ -225,7 +216,7 @@ fn what_failed_can_be_tried_again_or_given_up_by_its_receiver() {
 
 #[test]
 fn want_of_room_pauses_and_goes_on_by_itself_a_changed_source_fails() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
     let link = orders(&stage, bob)[0].link;
@@ -244,7 +235,7 @@ fn want_of_room_pauses_and_goes_on_by_itself_a_changed_source_fails() {
 
 #[test]
 fn small_files_of_starred_people_are_fetched_unasked() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let users = [stage.pcs[alice].user].into();
     stage.crash(bob);
     stage.pcs[bob].settings.auto_accept = AutoAccept::From(users);
@@ -259,7 +250,7 @@ fn small_files_of_starred_people_are_fetched_unasked() {
 
 #[test]
 fn who_sends_sees_it_run_even_before_the_word_that_it_is_wanted() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     stage.input(alice, Input::Serving { offer, now: true });
     assert_eq!(state(&stage, alice), TransferState::Running);
@@ -271,7 +262,7 @@ fn who_sends_sees_it_run_even_before_the_word_that_it_is_wanted() {
 
 #[test]
 fn a_changed_rule_counts_for_what_is_offered_from_then_on() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     offers(&mut stage, alice, bob, 5);
     let whose = AutoAccept::From([stage.pcs[alice].user].into());
     let request = stage.command(bob, Command::SetAutoAccept { whose, max: 5 });
@@ -287,7 +278,7 @@ fn a_changed_rule_counts_for_what_is_offered_from_then_on() {
 
 #[test]
 fn a_lost_source_is_told_at_its_sender_too_and_the_offer_can_be_withdrawn_or_go_on() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
     stage.input(alice, Input::SourceLost { offer, reason: BlobRefusal::Gone });
@@ -305,7 +296,7 @@ fn a_lost_source_is_told_at_its_sender_too_and_the_offer_can_be_withdrawn_or_go_
 
 #[test]
 fn what_is_there_is_complete_on_both_sides_though_a_withdrawal_crossed_the_word() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
     let link = orders(&stage, bob)[0].link;
@@ -328,13 +319,13 @@ fn what_is_there_is_complete_on_both_sides_though_a_withdrawal_crossed_the_word(
 
 #[test]
 fn what_was_rejected_can_be_wanted_after_all_unless_it_was_withdrawn() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     assert!(acts(&mut stage, bob, offer, TransferAct::Reject));
     assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
     assert_eq!((state(&stage, alice), state(&stage, bob)), (TransferState::Waiting, TransferState::Running));
 
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     stage.cut(alice, bob);
     assert!(acts(&mut stage, bob, offer, TransferAct::Reject));
@@ -372,7 +363,7 @@ fn a_device_that_does_not_want_a_file_does_not_keep_it_from_another_of_its_user(
 #[test]
 fn a_word_that_was_stored_counts_and_a_decision_is_said_whatever_a_crash_left_out() {
     // The word is on disk, what follows from it is not.
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     let offered = transfer(&stage, alice).stored;
     assert!(acts(&mut stage, bob, offer, TransferAct::Reject));
@@ -382,7 +373,7 @@ fn a_word_that_was_stored_counts_and_a_decision_is_said_whatever_a_crash_left_ou
     assert_eq!(state(&stage, alice), TransferState::Rejected);
 
     // What was decided is on disk, the word is not.
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     offers(&mut stage, alice, bob, 5);
     let mut rejected = transfer(&stage, bob).stored;
     rejected.state = TransferState::Rejected;
@@ -396,7 +387,7 @@ fn a_word_that_was_stored_counts_and_a_decision_is_said_whatever_a_crash_left_ou
 
 #[test]
 fn a_write_that_is_tried_again_does_not_bring_back_what_was_before() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     stage.set_mood(bob, DiskMood::Failing { written: false });
     stage.command(bob, Command::Transfer { offer, act: TransferAct::Accept });
@@ -412,7 +403,7 @@ fn a_write_that_is_tried_again_does_not_bring_back_what_was_before() {
 
 #[test]
 fn a_place_that_gets_free_is_taken_also_by_what_waited_for_room_or_is_held_by_another() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let carol = stage.pc(3, "carol");
     stage.connect(carol, bob);
     stage.settle();
@@ -435,7 +426,7 @@ fn a_place_that_gets_free_is_taken_also_by_what_waited_for_room_or_is_held_by_an
 
 #[test]
 fn what_was_taken_unasked_is_so_after_a_crash_too() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     stage.crash(bob);
     stage.pcs[bob].settings.auto_accept = AutoAccept::All;
     stage.start(bob);
@@ -456,7 +447,7 @@ fn what_was_taken_unasked_is_so_after_a_crash_too() {
 
 #[test]
 fn who_asks_is_told_of_a_withdrawal_once_it_is_stored() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
     let open = orders(&stage, bob)[0].open;
@@ -488,7 +479,7 @@ fn a_pause_that_was_overtaken_by_one_device_does_not_hold_up_another() {
 
 #[test]
 fn who_sent_before_anybody_wanted_it_for_good_offers_it_again() {
-    let (mut stage, alice, bob) = two();
+    let (mut stage, alice, bob) = Stage::two();
     let offer = offers(&mut stage, alice, bob, 5);
     // Bob forgets in a crash that he accepted.
     stage.input(alice, Input::Serving { offer, now: true });

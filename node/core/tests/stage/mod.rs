@@ -97,6 +97,15 @@ impl Stage {
         }
     }
 
+    /// Alice and bob, linked.
+    pub fn two() -> (Self, At, At) {
+        let mut stage = Self::new();
+        let (alice, bob) = (stage.pc(1, "alice"), stage.pc(2, "bob"));
+        stage.connect(alice, bob);
+        stage.settle();
+        (stage, alice, bob)
+    }
+
     fn count(&mut self) -> u64 {
         self.count += 1;
         self.count
