@@ -17,18 +17,27 @@ const PAGE: usize = 4096;
 /// Pages of the file that is written in.
 const PAGES: usize = 256;
 
-/// The other process: sends every message back, until the connection ends. Prints a ready line with its port.
+/// Listens on loopback, prints a ready line with the port, and waits for one connection.
 ///
 /// # Errors
 /// [`BenchError::Io`].
-pub fn serve_echo() -> Result<(), BenchError> {
+pub fn accept_one() -> Result<TcpStream, BenchError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(BenchError::io("listening"))?;
     let port = listener.local_addr().map_err(BenchError::io("listening"))?.port();
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::json!({ "event": "ready", "port": port }))
         .and_then(|()| out.flush())
         .map_err(BenchError::io("telling the port"))?;
-    let (mut stream, _) = listener.accept().map_err(BenchError::io("accepting"))?;
+    let (stream, _) = listener.accept().map_err(BenchError::io("accepting"))?;
+    Ok(stream)
+}
+
+/// The other process: sends every message back, until the connection ends. Prints a ready line with its port.
+///
+/// # Errors
+/// [`BenchError::Io`].
+pub fn serve_echo() -> Result<(), BenchError> {
+    let mut stream = accept_one()?;
     stream.set_nodelay(true).map_err(BenchError::io("accepting"))?;
     let mut message = [0; MESSAGE];
     while stream.read_exact(&mut message).is_ok() {

@@ -5,6 +5,7 @@
 
 use super::{Copied, time, timed};
 use crate::error::BenchError;
+use crate::tcp::accept_one;
 use lanchat_tests::command::finish;
 use lanchat_tests::lab::Host;
 use lanchat_tests::program::Program;
@@ -13,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -85,13 +86,7 @@ fn provider() -> Arc<CryptoProvider> {
 /// [`BenchError`].
 pub fn receive(way: Way, to: &Path, certificate: &Path) -> Result<(), BenchError> {
     let config = (way == Way::Tls).then(|| identity(certificate)).transpose()?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(BenchError::io("listening"))?;
-    let port = listener.local_addr().map_err(BenchError::io("listening"))?.port();
-    let mut out = std::io::stdout();
-    writeln!(out, "{}", serde_json::json!({ "event": "ready", "port": port }))
-        .and_then(|()| out.flush())
-        .map_err(BenchError::io("telling the port"))?;
-    let (stream, _) = listener.accept().map_err(BenchError::io("accepting"))?;
+    let stream = accept_one()?;
     match config {
         None => take(stream, to),
         Some(config) => {
