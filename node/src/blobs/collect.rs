@@ -83,20 +83,16 @@ impl Files {
         if self.0.state().fetches.contains_key(&offer) {
             return;
         }
-        let fetched: Parts = parts
-            .iter()
-            .filter(|(part, _)| part.is_fetched())
-            .map(|(part, path)| (*part, path.clone()))
-            .collect();
+        let those = |wanted: fn(Part) -> bool| -> Parts {
+            let chosen = parts.iter().filter(|(part, _)| wanted(**part));
+            chosen.map(|(part, path)| (*part, path.clone())).collect()
+        };
+        let fetched = those(Part::is_fetched);
         let over: Parts = match state {
             None if idle(parts) > limits::UNKNOWN => parts.clone(),
             None => Parts::new(),
             Some(state) if is_gone(state) => parts.clone(),
-            Some(TransferState::Complete) => parts
-                .iter()
-                .filter(|(part, _)| **part != Part::Saved)
-                .map(|(part, path)| (*part, path.clone()))
-                .collect(),
+            Some(TransferState::Complete) => those(|part| part != Part::Saved),
             Some(_) if fetched.is_empty() => return,
             // What is said of bytes that are not there is said of nothing.
             Some(_) if !fetched.contains_key(&Part::Partial) || idle(&fetched) > limits::IDLE => {

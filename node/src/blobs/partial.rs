@@ -35,10 +35,7 @@ impl Have {
     fn claims(&self, there: u64) -> Option<UnitSet> {
         let units = Units::of(self.size).ok()?;
         let mut claimed = UnitSet::from_bytes(units.count(), &self.units)?;
-        let beyond = |unit: &u32| units.range(*unit).map_or(true, |(start, len)| start + len > there);
-        for unit in claimed.iter().filter(beyond).collect::<Vec<_>>() {
-            claimed.remove(unit);
-        }
+        drop_beyond(&mut claimed, &units, there);
         Some(claimed)
     }
 }
@@ -53,6 +50,18 @@ pub(super) fn claimed_bytes(shelf: &Shelf, owner: &Owner) -> Option<u64> {
 /// Bytes of these units.
 fn bytes_of(units: &Units, set: &UnitSet) -> u64 {
     set.iter().filter_map(|unit| units.range(unit).ok()).map(|(_, len)| len).sum()
+}
+
+/// Whether all of a unit lies in the first so many bytes.
+fn lies_within(units: &Units, unit: u32, there: u64) -> bool {
+    units.range(unit).is_ok_and(|(start, len)| start + len <= there)
+}
+
+/// Leaves out the units that do not.
+fn drop_beyond(set: &mut UnitSet, units: &Units, there: u64) {
+    for unit in set.iter().filter(|unit| !lies_within(units, *unit, there)).collect::<Vec<_>>() {
+        set.remove(unit);
+    }
 }
 
 /// These units less those others.
@@ -198,7 +207,7 @@ impl Partial {
         let units = list.units();
         let Ok((start, len)) = units.range(unit) else { return false };
         let Ok(mut hasher) = UnitHasher::new(&units, unit) else { return false };
-        if start + len > there {
+        if !lies_within(&units, unit, there) {
             return false;
         }
         let mut at = 0;
@@ -224,10 +233,7 @@ impl Partial {
             self.file.set_len(self.units.size())?;
         }
         let mut done = UnitSet::all(self.units.count());
-        let beyond = |unit: &u32| self.units.range(*unit).map_or(true, |(start, len)| start + len > there);
-        for unit in (0..self.units.count()).filter(beyond) {
-            done.remove(unit);
-        }
+        drop_beyond(&mut done, &self.units, there);
         let mut block = vec![0; HASH_BLOCK];
         let believed: Vec<u32> = self.believed().iter().collect();
         for unit in believed {
