@@ -5,10 +5,10 @@
 //! the bytes.
 
 use super::shelf::{Owner, Part, remove};
-use super::{Files, FromFiles, Inner, limits};
+use super::{Files, FromFiles, Inner, State, limits};
 use lanchat_node_core::boot::{StoredTransfer, TransferState};
 use lanchat_proto::ids::MessageId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Weak;
 use std::time::Duration;
@@ -20,13 +20,18 @@ pub(super) async fn run(files: Weak<Inner>) {
     loop {
         tick.tick().await;
         let Some(files) = files.upgrade().map(Files) else { return };
+        let seen = files.0.state().seen();
         let (answer, answered) = oneshot::channel();
         if files.0.to_loop.send(FromFiles::Transfers { answer }).await.is_err() {
             return;
         }
         let Ok(transfers) = answered.await else { return };
         // A thread that died leaves it to the next time.
-        drop(tokio::task::spawn_blocking(move || files.collect(&transfers)).await);
+        let collected = tokio::task::spawn_blocking(move || {
+            files.forget(&seen, &transfers);
+            files.collect(&transfers);
+        });
+        drop(collected.await);
     }
 }
 
@@ -39,17 +44,28 @@ fn age(path: &Path) -> Duration {
     changed.ok().and_then(|at| at.elapsed().ok()).unwrap_or_default()
 }
 
+impl State {
+    /// The offers of which anything is kept in memory.
+    pub(super) fn seen(&self) -> BTreeSet<MessageId> {
+        self.progress.keys().chain(self.faults.keys()).chain(&self.complete).copied().collect()
+    }
+}
+
 impl Files {
+    /// Forgets what is kept in memory of offers that were seen before it was asked which transfers there are: what came
+    /// since belongs to one that is newer than the answer.
+    pub(super) fn forget(&self, seen: &BTreeSet<MessageId>, transfers: &[StoredTransfer]) {
+        let known: BTreeSet<&MessageId> = transfers.iter().map(|row| &row.offer).collect();
+        let mut state = self.0.state();
+        for offer in seen.iter().filter(|offer| !known.contains(offer)) {
+            state.progress.remove(offer);
+            state.faults.remove(offer);
+            state.complete.remove(offer);
+        }
+    }
+
     /// Removes what belongs to no transfer, to one that is over, or to one that was idle for long. Blocks.
     pub(super) fn collect(&self, transfers: &[StoredTransfer]) {
-        {
-            let known = |offer: &MessageId| transfers.iter().any(|row| row.offer == *offer);
-            let mut state = self.0.state();
-            let super::State { progress, faults, complete, .. } = &mut *state;
-            progress.retain(|offer, _| known(offer));
-            faults.retain(|offer, _| known(offer));
-            complete.retain(known);
-        }
         let mut all: BTreeMap<Owner, Parts> = BTreeMap::new();
         for (owner, part, path) in self.0.shelf.list().unwrap_or_default() {
             all.entry(owner).or_default().insert(part, path);

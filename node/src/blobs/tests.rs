@@ -37,6 +37,8 @@ struct Place {
     files: Files,
     said: mpsc::Receiver<FromFiles>,
     settings: watch::Sender<Settings>,
+    /// The transfers that the core has.
+    rows: BTreeMap<MessageId, StoredTransfer>,
 }
 
 impl Place {
@@ -54,13 +56,19 @@ impl Place {
         let (files, said) =
             Files::open_with(&dir.path().join("blobs"), &dir.path().join("downloads"), settings, waits)
                 .unwrap();
-        Self { dir, files, said, settings: sender }
+        Self { dir, files, said, settings: sender, rows: BTreeMap::new() }
     }
 
     /// The program ends and starts again.
     async fn restart(self) -> Self {
         self.files.shutdown().await;
-        Self::at(self.dir)
+        Self { rows: self.rows, ..Self::at(self.dir) }
+    }
+
+    /// What the core orders for a transfer that it has.
+    fn fetch(&mut self, row: &StoredTransfer, link: &lanchat_net::Link) {
+        self.rows.insert(row.offer, row.clone());
+        self.files.fetch(order(row, link), link.clone());
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
@@ -92,7 +100,9 @@ impl Place {
             loop {
                 match self.said.recv().await.unwrap() {
                     FromFiles::FetchEnded { link: ended, end, .. } if ended == link => return end,
-                    FromFiles::Transfers { answer } => drop(answer.send(Vec::new())),
+                    FromFiles::Transfers { answer } => {
+                        drop(answer.send(self.rows.values().cloned().collect()))
+                    }
                     _ => {}
                 }
             }

@@ -105,7 +105,7 @@ async fn a_fetch_interrupted_fifty_times_ends_with_the_file_and_little_is_sent_t
         // Between nothing and what a few units take.
         let cut = if cuts < 50 { (cuts * 7_654_321 + 12_345) % (3 << 20) } else { u64::MAX };
         script.cut.store(cut, Ordering::Relaxed);
-        to.files.fetch(order(&row, &link), link.clone());
+        to.fetch(&row, &link);
         match to.end(LinkId(link.id().0)).await {
             FetchEnd::Broken => cuts += 1,
             end => break end,
@@ -131,7 +131,7 @@ async fn what_came_after_the_last_claim_is_found_again() {
     script.clone().hold(sender);
     let row = row(offer(1), body);
     script.cut.store(10 << 20, Ordering::Relaxed);
-    to.files.fetch(order(&row, &link), link.clone());
+    to.fetch(&row, &link);
     assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Broken);
     to = to.restart().await;
     assert!(to.files.progress(&row.offer).unwrap().done >= 8 << 20, "how far it was is known at once");
@@ -142,7 +142,7 @@ async fn what_came_after_the_last_claim_is_found_again() {
     platform::write_at(&file, b"damaged", 3 << 20).unwrap();
     let before = script.sent.swap(0, Ordering::Relaxed);
     script.cut.store(u64::MAX, Ordering::Relaxed);
-    to.files.fetch(order(&row, &link), link.clone());
+    to.fetch(&row, &link);
     assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Complete);
     assert!(to.saved()["file.bin"] == content(LEN));
     let sent = script.sent.load(Ordering::Relaxed);
@@ -158,7 +158,7 @@ async fn a_holder_that_sends_something_else_is_dropped_and_nothing_of_it_is_save
     Script { lies: true, ..script }.hold(sender);
     let row = row(offer(1), body);
     for fault in 1..=limits::FAULTS {
-        to.files.fetch(order(&row, &link), link.clone());
+        to.fetch(&row, &link);
         let end = to.end(LinkId(link.id().0)).await;
         match fault == limits::FAULTS {
             true => assert!(matches!(end, FetchEnd::Failed(_)), "{end:?}"),
@@ -179,14 +179,14 @@ async fn another_route_takes_over_and_the_first_is_drained() {
     script.clone().hold(sender);
     script.clone().hold(other);
     let row = row(offer(1), body);
-    to.files.fetch(order(&row, &one), one.clone());
+    to.fetch(&row, &one);
     soon("the first bytes", async {
         while script.sent.load(Ordering::Relaxed) < 2 << 20 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })
     .await;
-    to.files.fetch(order(&row, &two), two.clone());
+    to.fetch(&row, &two);
     assert_eq!(to.end(LinkId(two.id().0)).await, FetchEnd::Complete);
     assert!(to.saved()["file.bin"] == content(LEN));
     // What was asked of the first still comes, and the second goes on there.

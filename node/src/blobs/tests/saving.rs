@@ -56,7 +56,7 @@ impl Scene {
     async fn fetch(&mut self) -> (FetchEnd, u64) {
         self.script.sent.store(0, Ordering::Relaxed);
         loop {
-            self.to.files.fetch(order(&self.row, &self.link), self.link.clone());
+            self.to.fetch(&self.row, &self.link);
             match self.to.end(LinkId(self.link.id().0)).await {
                 FetchEnd::Broken => {}
                 end => return (end, self.script.sent.load(Ordering::Relaxed)),
@@ -135,7 +135,7 @@ async fn a_claim_that_is_not_believed_is_taken_back_before_anything_is_written()
     std::fs::remove_file(scene.path(Part::Partial)).unwrap();
     scene.restart().await;
     scene.script.cut.store(0, Ordering::Relaxed);
-    scene.to.files.fetch(order(&scene.row, &scene.link), scene.link.clone());
+    scene.to.fetch(&scene.row, &scene.link);
     assert_eq!(scene.to.end(LinkId(scene.link.id().0)).await, FetchEnd::Broken);
     // The file has its length again, as after its last unit came first.
     let file = std::fs::File::options().write(true).open(scene.path(Part::Partial)).unwrap();
@@ -274,7 +274,7 @@ async fn what_this_run_of_the_program_wrote_is_not_hashed_at_every_retry_but_aft
         if restarted {
             scene.restart().await;
         }
-        scene.to.files.fetch(order(&scene.row, &scene.link), scene.link.clone());
+        scene.to.fetch(&scene.row, &scene.link);
         assert_eq!(scene.to.end(LinkId(scene.link.id().0)).await, FetchEnd::Broken);
         let done = scene.to.files.progress(&scene.row.offer).unwrap().done;
         assert_eq!(done, u64::from(came) << 20, "restarted: {restarted}");

@@ -27,19 +27,19 @@ async fn content_offered_from_several_places_is_sent_while_one_of_them_has_it() 
     let files = from.files.clone();
     drop(serve(sender, from, Arc::new(Mutex::new(Ok(row.clone())))));
     let id = LinkId(link.id().0);
-    to.files.fetch(order(&row, &link), link.clone());
+    to.fetch(&row, &link);
     assert_eq!(to.end(id).await, FetchEnd::Complete);
     let row = StoredTransfer { offer: offer(2), ..row };
     std::fs::write(&report, b"another").unwrap();
-    to.files.fetch(order(&row, &link), link.clone());
+    to.fetch(&row, &link);
     assert_eq!(to.end(id).await, FetchEnd::Refused(BlobRefusal::Changed), "one is gone, one is another");
     std::fs::remove_file(&report).unwrap();
-    to.files.fetch(order(&row, &link), link.clone());
+    to.fetch(&row, &link);
     assert_eq!(to.end(id).await, FetchEnd::Refused(BlobRefusal::Gone));
     // The same place again: what is there now is what counts.
     std::fs::write(&copy, &bytes).unwrap();
     files.offer(&copy, |_| {}).await.unwrap();
-    to.files.fetch(order(&row, &link), link.clone());
+    to.fetch(&row, &link);
     assert_eq!(to.end(id).await, FetchEnd::Complete);
 }
 
@@ -52,7 +52,7 @@ async fn a_copy_that_goes_while_it_is_sent_is_followed_by_another() {
     let row = row(offer(1), from.files.offer(&report, |_| {}).await.unwrap().file);
     from.files.offer(&copy, |_| {}).await.unwrap();
     drop(serve(sender, from, Arc::new(Mutex::new(Ok(row.clone())))));
-    to.files.fetch(order(&row, &link), link.clone());
+    to.fetch(&row, &link);
     soon("the first bytes", async {
         while to.files.progress(&row.offer).is_none_or(|progress| progress.done == 0) {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -63,7 +63,7 @@ async fn a_copy_that_goes_while_it_is_sent_is_followed_by_another() {
     let mut end = to.end(LinkId(link.id().0)).await;
     if end == FetchEnd::Refused(BlobRefusal::Other) {
         // It went in the middle of a unit.
-        to.files.fetch(order(&row, &link), link.clone());
+        to.fetch(&row, &link);
         end = to.end(LinkId(link.id().0)).await;
     }
     assert_eq!(end, FetchEnd::Complete);
@@ -144,7 +144,7 @@ async fn a_holder_that_talks_and_sends_nothing_is_given_up() {
         let row = row(offer(1), to.files.offer(&path, |_| {}).await.unwrap().file);
         // Once it has all, once it has nothing that could be asked for.
         talks_only(holder, BlobHave { size: row.file.size, units: Blob::new(units).unwrap() });
-        to.files.fetch(order(&row, &link), link.clone());
+        to.fetch(&row, &link);
         assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Broken);
     }
 }
@@ -159,7 +159,7 @@ async fn a_holder_is_not_given_up_for_what_the_own_settings_hold_back() {
     let path = from.write("a", &content(192 << 10));
     let row = row(offer(1), from.files.offer(&path, |_| {}).await.unwrap().file);
     drop(serve(sender, from, Arc::new(Mutex::new(Ok(row.clone())))));
-    to.files.fetch(order(&row, &link), link.clone());
+    to.fetch(&row, &link);
     assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Complete);
 }
 
@@ -170,7 +170,7 @@ async fn a_stop_reaches_a_stream_whenever_it_comes() {
     let row = row(offer(1), from.files.offer(&path, |_| {}).await.unwrap().file);
     // The user pauses right after the core was asked for the first or second time.
     for pause_after in [1, 2] {
-        to.files.fetch(order(&row, &link), link.clone());
+        to.fetch(&row, &link);
         let mut asked = 0;
         let end = loop {
             tokio::select! {

@@ -40,7 +40,7 @@ async fn files_of_any_size_arrive_whole_under_names_that_replace_nothing() {
     let mut serving = serve(sender, from, rule.clone());
     for (row, _) in &rows {
         *rule.lock().unwrap() = Ok(row.clone());
-        to.files.fetch(order(row, &link), link.clone());
+        to.fetch(row, &link);
         assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Complete);
         assert_eq!(to.files.progress(&row.offer).unwrap().done, row.file.size);
         // Of a file without content nothing is to be fetched.
@@ -66,7 +66,7 @@ async fn files_of_any_size_arrive_whole_under_names_that_replace_nothing() {
     // Told to fetch it again, as after a crash before its end was told, it saves nothing twice.
     let to = to.restart().await;
     let mut to = to;
-    to.files.fetch(order(&rows[4].0, &link), link.clone());
+    to.fetch(&rows[4].0, &link);
     assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Complete);
     assert_eq!(to.saved().len(), names.len());
 }
@@ -81,14 +81,14 @@ async fn a_source_that_changed_or_is_gone_is_named_and_what_was_not_offered_is_r
     drop(serve(sender, from, rule.clone()));
     let id = LinkId(link.id().0);
     *rule.lock().unwrap() = Err(BlobRefusal::NotOffered);
-    to.files.fetch(order(&row, &link), link.clone());
+    to.fetch(&row, &link);
     assert_eq!(to.end(id).await, FetchEnd::Refused(BlobRefusal::NotOffered));
     *rule.lock().unwrap() = Ok(row.clone());
     std::fs::write(&path, content((3 << 20) + 1)).unwrap();
-    to.files.fetch(order(&row, &link), link.clone());
+    to.fetch(&row, &link);
     assert_eq!(to.end(id).await, FetchEnd::Refused(BlobRefusal::Changed));
     std::fs::remove_file(&path).unwrap();
-    to.files.fetch(order(&row, &link), link.clone());
+    to.fetch(&row, &link);
     assert_eq!(to.end(id).await, FetchEnd::Refused(BlobRefusal::Gone));
     assert!(to.saved().is_empty());
     to.files.stop(row.offer, true);
@@ -142,9 +142,9 @@ async fn a_file_without_room_waits_and_one_without_a_name_fails() {
         hash: BlobHash([9; 32]),
         changed: Wall(0),
     };
-    to.files.fetch(order(&row(offer(1), body("large", 1 << 60)), &link), link.clone());
+    to.fetch(&row(offer(1), body("large", 1 << 60)), &link);
     assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::NoRoom);
-    to.files.fetch(order(&row(offer(2), body("../x", 10)), &link), link.clone());
+    to.fetch(&row(offer(2), body("../x", 10)), &link);
     assert!(matches!(to.end(LinkId(link.id().0)).await, FetchEnd::Failed(_)));
     assert!(to.saved().is_empty());
 }
@@ -156,7 +156,7 @@ async fn two_that_do_not_both_fit_are_not_both_begun() {
     let (mut silent, mut receiver) = (Device::new(14).await, Device::new(15).await);
     let link = receiver.link(&mut silent).await;
     let room = fs4::available_space(to.dir.path()).unwrap();
-    let order = |number: u8| {
+    let sized = |number: u8| {
         let body = FileBody {
             name: Text::new(number.to_string()).unwrap(),
             size: room / 10 * 6,
@@ -164,16 +164,16 @@ async fn two_that_do_not_both_fit_are_not_both_begun() {
             hash: BlobHash([number; 32]),
             changed: Wall(0),
         };
-        order(&row(offer(number), body), &link)
+        row(offer(number), body)
     };
     let begun = async |files: &Files| {
         while files.still_coming() == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    to.files.fetch(order(1), link.clone());
+    to.fetch(&sized(1), &link);
     soon("there is room for the first", begun(&to.files)).await;
-    to.files.fetch(order(2), link.clone());
+    to.fetch(&sized(2), &link);
     assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::NoRoom);
     to.files.stop(offer(1), true);
     soon("the first gives its room back", async {
@@ -182,7 +182,7 @@ async fn two_that_do_not_both_fit_are_not_both_begun() {
         }
     })
     .await;
-    to.files.fetch(order(2), link.clone());
+    to.fetch(&sized(2), &link);
     soon("there is room for the second", begun(&to.files)).await;
 }
 
@@ -215,6 +215,25 @@ async fn what_is_left_over_is_collected_and_what_goes_on_is_kept() {
 }
 
 #[tokio::test]
+async fn what_begins_while_the_transfers_are_asked_for_is_still_shown() {
+    let place = Place::new();
+    let show = |number: u8| place.files.show(offer(number), |progress| progress.done = 1);
+    (1..=2).for_each(show);
+    let seen = place.files.0.state().seen();
+    show(3);
+    let body = FileBody {
+        name: Text::new("a".to_owned()).unwrap(),
+        size: 1,
+        media_type: Text::default(),
+        hash: BlobHash([1; 32]),
+        changed: Wall(0),
+    };
+    place.files.forget(&seen, &[row(offer(1), body)]);
+    let shown = [1, 2, 3].map(|number| place.files.progress(&offer(number)).is_some());
+    assert_eq!(shown, [true, false, true]);
+}
+
+#[tokio::test]
 async fn a_wish_is_kept_and_one_that_cannot_be_is_refused() {
     let place = Place::new();
     let dir = place.dir.path().join("deep/er");
@@ -242,7 +261,7 @@ async fn what_comes_and_what_leaves_keeps_to_the_limits_of_the_settings() {
         let row = row(offer(1), prepared.file);
         drop(serve(sender, from, Arc::new(Mutex::new(Ok(row.clone())))));
         let begin = std::time::Instant::now();
-        to.files.fetch(order(&row, &link), link.clone());
+        to.fetch(&row, &link);
         assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Complete);
         // Three quarters of a second, less what may pass at once.
         assert!(begin.elapsed() > Duration::from_millis(600), "{:?}", begin.elapsed());
