@@ -59,6 +59,18 @@ pub enum FromFiles {
         /// How.
         end: FetchEnd,
     },
+    /// All of a file is here, and could not be saved yet, or was not when the program ended.
+    Whole {
+        /// The offer.
+        offer: MessageId,
+    },
+    /// The saving of a file that was all here ended.
+    SaveEnded {
+        /// The offer.
+        offer: MessageId,
+        /// How.
+        end: FetchEnd,
+    },
     /// A unit of a running fetch was verified and written.
     GoesOn {
         /// The offer.
@@ -199,7 +211,7 @@ impl Files {
     ) -> io::Result<(Self, mpsc::Receiver<FromFiles>)> {
         let shelf = Shelf::open(dir)?;
         let (to_loop, from_files) = mpsc::channel(limits::TO_LOOP);
-        let mut state = State::default();
+        let (mut state, mut whole) = (State::default(), Vec::new());
         for (owner, part, _) in shelf.list()? {
             let Owner::Offer(offer) = owner else { continue };
             if part == Part::Saved
@@ -208,8 +220,11 @@ impl Files {
                 state.saved.insert(offer, path.path());
             }
             if part == Part::Have
-                && let Some(done) = partial::claimed_bytes(&shelf, &owner)
+                && let Some((done, size)) = partial::claimed_bytes(&shelf, &owner)
             {
+                if done == size {
+                    whole.push(offer);
+                }
                 state.progress.insert(offer, Progress { done, ..Progress::default() });
             }
         }
@@ -229,6 +244,13 @@ impl Files {
         };
         let files = Self(Arc::new(inner));
         tokio::spawn(collect::run(Arc::downgrade(&files.0)));
+        let to_loop = files.0.to_loop.clone();
+        tokio::spawn(async move {
+            for offer in whole {
+                // A loop that has ended need not know.
+                drop(to_loop.send(FromFiles::Whole { offer }).await);
+            }
+        });
         Ok((files, from_files))
     }
 

@@ -119,6 +119,18 @@ pub enum Input {
         /// What whoever asked for it is told.
         reason: BlobRefusal,
     },
+    /// All of an offered file is here, and not under its final name yet: no link is needed any more.
+    FileWhole {
+        /// The offer.
+        offer: MessageId,
+    },
+    /// The saving of a file that was all here ended.
+    SaveEnded {
+        /// The offer.
+        offer: MessageId,
+        /// How; [`FetchEnd::Broken`]: not all of it is here.
+        end: FetchEnd,
+    },
     /// A fetch ended.
     FetchEnded {
         /// The offer.

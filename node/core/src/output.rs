@@ -84,6 +84,13 @@ pub enum Output {
     /// Fetch what is missing of an offered file over this link. It replaces an earlier fetch of the offer, which may still
     /// take what it has asked for.
     Fetch(FetchOrder),
+    /// All of an offered file is here: give it its final name. No link is needed for that.
+    SaveFile {
+        /// The offer.
+        offer: MessageId,
+        /// What is offered.
+        file: FileBody,
+    },
     /// Stop fetching and serving a file. With `discard` what was fetched of it is removed.
     StopFile {
         /// The offer.

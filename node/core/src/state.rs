@@ -161,6 +161,8 @@ impl NodeState {
             Input::Loaded { id, entries } => self.loaded(id, entries),
             Input::Serving { offer, now } => self.serving(offer, now),
             Input::SourceLost { offer, reason } => self.source_lost(offer, reason),
+            Input::FileWhole { offer } => self.file_whole(offer),
+            Input::SaveEnded { offer, end } => self.save_ended(offer, end),
             Input::FetchEnded { offer, link, end } => self.fetch_ended(offer, link, end),
             Input::Command { request, command } => {
                 if let Some(result) = self.command(request, command) {

@@ -23,14 +23,25 @@ use lanchat_proto::state::{FileRecord, FileWord};
 use lanchat_proto::wire::blob::BlobReady;
 use std::collections::BTreeMap;
 
+/// What is under way for a transfer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum UnderWay {
+    /// It is being fetched over a link.
+    Fetch(LinkId),
+    /// It is being saved.
+    Save,
+}
+
 /// A transfer and what is under way for it.
 #[derive(Clone, Debug)]
 struct Transfer {
     stored: StoredTransfer,
     /// Whether the offer is on disk.
     known: bool,
-    /// The link over which it is being fetched.
-    fetching: Option<LinkId>,
+    /// What is under way.
+    under_way: Option<UnderWay>,
+    /// All of it is here, and only its final name is missing.
+    whole: bool,
     /// Fetches in a row that broke.
     failures: u32,
     /// Paused here, by the user; not stored apart from the state.
@@ -42,7 +53,7 @@ struct Transfer {
 impl Transfer {
     fn new(stored: StoredTransfer, known: bool) -> Self {
         let held = stored.state == TransferState::Paused && stored.error.is_empty();
-        Self { stored, known, fetching: None, failures: 0, held, withdrawn: false }
+        Self { stored, known, under_way: None, whole: false, failures: 0, held, withdrawn: false }
     }
 
     /// Whether it is to be fetched when there is a link and a place.
@@ -265,7 +276,7 @@ impl NodeState {
     pub(crate) fn ready_came(&mut self, id: LinkId, ready: &BlobReady) {
         let from = self.links.get(id).map(|link| link.device);
         let Some(transfer) = self.transfers.all.get_mut(&ready.offer) else { return };
-        if from == Some(transfer.stored.device) && transfer.fetching.is_none() && transfer.waits() {
+        if from == Some(transfer.stored.device) && transfer.under_way.is_none() && transfer.waits() {
             transfer.failures = 0;
             // Not at once, however often it is said.
             self.timers.set_sooner(Timer::Transfer(ready.offer), self.after(TRANSFER_RETRY));
@@ -283,7 +294,7 @@ impl NodeState {
     fn stop_file(&mut self, offer: MessageId, discard: bool) {
         self.timers.cancel(Timer::Transfer(offer));
         if let Some(transfer) = self.transfers.all.get_mut(&offer) {
-            transfer.fetching = None;
+            transfer.under_way = None;
         }
         self.out.push_back(Output::StopFile { offer, discard });
         self.fetch_next();

@@ -234,6 +234,67 @@ fn want_of_room_pauses_and_goes_on_by_itself_a_changed_source_fails() {
 }
 
 #[test]
+fn what_is_all_here_is_saved_while_its_sender_is_away() {
+    let (mut stage, alice, bob) = Stage::two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    let link = orders(&stage, bob)[0].link;
+    stage.input(bob, Input::FileWhole { offer });
+    stage.input(bob, Input::FetchEnded { offer, link, end: FetchEnd::NoRoom });
+    stage.crash(alice);
+    stage.seconds(60);
+    assert_eq!(stage.pcs[bob].saves, [offer], "once, until that has an end");
+    stage.input(bob, Input::SaveEnded { offer, end: FetchEnd::NoRoom });
+    assert_eq!(state(&stage, bob), TransferState::Paused);
+    assert!(!transfer(&stage, bob).stored.error.is_empty(), "the user is told what it waits for");
+    stage.seconds(60);
+    assert_eq!(stage.pcs[bob].saves.len(), 2);
+    stage.input(bob, Input::SaveEnded { offer, end: FetchEnd::Failed("it is read-only".to_owned()) });
+    assert_eq!(state(&stage, bob), TransferState::Failed);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Resume));
+    assert_eq!(stage.pcs[bob].saves.len(), 3, "the user made room elsewhere");
+    stage.input(bob, Input::SaveEnded { offer, end: FetchEnd::Complete });
+    assert_eq!((state(&stage, bob), orders(&stage, bob).len()), (TransferState::Complete, 1));
+    stage.start(alice);
+    stage.connect(alice, bob);
+    stage.settle();
+    assert_eq!(state(&stage, alice), TransferState::Complete);
+}
+
+#[test]
+fn what_a_program_left_whole_is_saved_by_the_next_and_fetched_again_if_it_is_damaged() {
+    let (mut stage, alice, bob) = Stage::two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    stage.crash(alice);
+    stage.crash(bob);
+    stage.start(bob);
+    assert_eq!(stage.pcs[bob].saves, []);
+    stage.input(bob, Input::FileWhole { offer });
+    assert_eq!(stage.pcs[bob].saves, [offer]);
+    stage.input(bob, Input::SaveEnded { offer, end: FetchEnd::Broken });
+    stage.start(alice);
+    stage.connect(alice, bob);
+    stage.seconds(60);
+    assert_eq!((stage.pcs[bob].saves.len(), orders(&stage, bob).len()), (1, 2));
+    assert_eq!(state(&stage, bob), TransferState::Running);
+}
+
+#[test]
+fn a_pause_holds_also_what_is_all_here() {
+    let (mut stage, alice, bob) = Stage::two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    assert!(acts(&mut stage, bob, offer, TransferAct::Pause));
+    stage.input(bob, Input::FileWhole { offer });
+    stage.seconds(60);
+    assert_eq!(stage.pcs[bob].saves, []);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Resume));
+    assert_eq!(stage.pcs[bob].saves, [offer], "nothing is asked of anybody");
+    assert_eq!(orders(&stage, bob).len(), 1);
+}
+
+#[test]
 fn small_files_of_starred_people_are_fetched_unasked() {
     let (mut stage, alice, bob) = Stage::two();
     let users = [stage.pcs[alice].user].into();

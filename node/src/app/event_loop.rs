@@ -382,6 +382,7 @@ impl<'a> MembershipLoop<'a> {
                     self.with_answers(store.load(id, log, from, max_entries, max_bytes)).await;
                 }
                 Output::Fetch(order) => self.fetch(order),
+                Output::SaveFile { offer, file } => self.files.save_whole(offer, file),
                 Output::StopFile { offer, discard } => self.files.stop(offer, discard),
                 Output::Answer { request, result } => {
                     if let Some(answer) = self.waiting.remove(&request) {

@@ -19,7 +19,7 @@ use lanchat_proto::entry::FileBody;
 use lanchat_proto::file_name::FileName;
 use lanchat_proto::ids::MessageId;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
@@ -29,6 +29,8 @@ use tokio::task::JoinHandle;
 pub(super) enum ToFetch {
     /// Fetch what is missing over this link.
     Order(Box<FetchOrder>, Link),
+    /// Save what is all here.
+    Save(Box<FileBody>),
     /// Fetch no more.
     Stop {
         /// What came is removed.
@@ -47,12 +49,24 @@ pub(super) struct Running {
     left: u64,
 }
 
+/// What became of a file that was to be saved.
+enum Saved {
+    /// It is under its final name.
+    Here,
+    /// Not all of it is as it should be: the rest has to come again.
+    Damaged,
+    /// Nobody waits for it any more.
+    Stopped,
+}
+
 /// How one run of a fetch ended.
 enum RunEnd {
     /// It was told to the core, or nothing is to be told.
     Over,
     /// What came is to be removed.
     Discard,
+    /// What came is to be saved as it is.
+    Save(Box<FileBody>),
 }
 
 impl Files {
@@ -63,6 +77,16 @@ impl Files {
             // The loop is who calls, so it is told in another task.
             let files = self.clone();
             tokio::spawn(async move { files.ended(offer, link_id, FetchEnd::Broken).await });
+        }
+    }
+
+    /// Gives a file its final name that is all here.
+    pub fn save_whole(&self, offer: MessageId, file: FileBody) {
+        if !self.tell(offer, ToFetch::Save(Box::new(file)), true) {
+            // The loop is who calls, so it is told in another task. Whether all is here is looked at another time.
+            let end = FetchEnd::Failed("too much is asked of it at once".to_owned());
+            let to_loop = self.0.to_loop.clone();
+            tokio::spawn(async move { drop(to_loop.send(FromFiles::SaveEnded { offer, end }).await) });
         }
     }
 
@@ -105,20 +129,26 @@ impl Files {
                     }
                 }
             };
-            let discard = match next {
-                ToFetch::Order(order, link) => {
-                    if let Some(running) = self.0.state().fetches.get(&offer) {
-                        running.stopped.store(false, Ordering::Relaxed);
-                    }
-                    matches!(self.run_fetch(*order, link, &mut told).await, RunEnd::Discard)
-                }
-                ToFetch::Stop { discard } => discard,
+            if !matches!(next, ToFetch::Stop { .. })
+                && let Some(running) = self.0.state().fetches.get(&offer)
+            {
+                running.stopped.store(false, Ordering::Relaxed);
+            }
+            let end = match next {
+                ToFetch::Order(order, link) => self.run_fetch(*order, link, &mut told).await,
+                ToFetch::Save(file) => RunEnd::Save(file),
+                ToFetch::Stop { discard: true } => RunEnd::Discard,
+                ToFetch::Stop { discard: false } => RunEnd::Over,
             };
-            if discard {
-                let shelf = self.0.shelf.clone();
-                // A thread that died leaves it to the collection.
-                drop(tokio::task::spawn_blocking(move || shelf.remove_fetch(&offer)).await);
-                self.0.state().progress.remove(&offer);
+            match end {
+                RunEnd::Over => {}
+                RunEnd::Save(file) => self.run_save(offer, *file).await,
+                RunEnd::Discard => {
+                    let shelf = self.0.shelf.clone();
+                    // A thread that died leaves it to the collection.
+                    drop(tokio::task::spawn_blocking(move || shelf.remove_fetch(&offer)).await);
+                    self.0.state().progress.remove(&offer);
+                }
             }
         }
     }
@@ -130,10 +160,7 @@ impl Files {
 
     async fn run_fetch(&self, order: FetchOrder, link: Link, told: &mut mpsc::Receiver<ToFetch>) -> RunEnd {
         let (offer, link_id) = (order.offer, order.link);
-        let files = self.clone();
-        let file = order.file.clone();
-        let found = tokio::task::spawn_blocking(move || files.begin(offer, &file)).await;
-        let end = match found.unwrap_or_else(|_| Err(FetchEnd::Failed("a thread died".to_owned()))) {
+        let end = match self.found(offer, order.file.clone()).await {
             Ok(Some(found)) => {
                 let end = run::Run::new(self, order, found).fetch(link, told).await;
                 self.still_comes(offer, 0);
@@ -144,6 +171,26 @@ impl Files {
         };
         self.ended(offer, link_id, end).await;
         RunEnd::Over
+    }
+
+    /// Saves what is all here, over no link.
+    async fn run_save(&self, offer: MessageId, file: FileBody) {
+        let end = match self.found(offer, file.clone()).await {
+            Ok(Some(found)) if found.is_whole() => self.save(offer, file, found.partial).await,
+            Ok(Some(_)) => Some(FetchEnd::Broken),
+            Ok(None) => Some(FetchEnd::Complete),
+            Err(end) => Some(end),
+        };
+        self.still_comes(offer, 0);
+        if let Some(end) = end {
+            drop(self.0.to_loop.send(FromFiles::SaveEnded { offer, end }).await);
+        }
+    }
+
+    async fn found(&self, offer: MessageId, file: FileBody) -> Result<Option<Found>, FetchEnd> {
+        let files = self.clone();
+        let found = tokio::task::spawn_blocking(move || files.begin(offer, &file)).await;
+        found.unwrap_or_else(|_| Err(FetchEnd::Failed("a thread died".to_owned())))
     }
 
     /// Opens what is there of a file. `None`: it is saved already. Blocks.
@@ -182,7 +229,9 @@ impl Files {
         let at_target = if beside { left } else { body.size };
         self.still_comes(offer, 0);
         let all = left.saturating_add(self.still_coming());
-        if !space::has_room(self.0.shelf.dir(), all) || !space::has_room(&target, at_target) {
+        // What takes nothing more needs no room, however full the disk is.
+        let fits = |dir: &Path, taken: u64, all: u64| taken == 0 || space::has_room(dir, all);
+        if !fits(self.0.shelf.dir(), left, all) || !fits(&target, at_target, at_target) {
             return Err(FetchEnd::NoRoom);
         }
         self.still_comes(offer, left);
@@ -225,22 +274,43 @@ impl Files {
             .is_ok_and(|hashed| hashed.hash == body.hash)
     }
 
-    /// Saves a whole file under its final name. Blocks.
-    fn save(&self, offer: MessageId, body: &FileBody, partial: &Partial) -> Result<PathBuf, FetchEnd> {
-        let name = FileName::new(&body.name).map_err(|error| FetchEnd::Failed(error.to_string()))?;
+    /// Saves a whole file under its final name. How that ended; `None`: nobody waits for it any more.
+    async fn save(&self, offer: MessageId, body: FileBody, partial: Partial) -> Option<FetchEnd> {
+        let files = self.clone();
+        let saved = tokio::task::spawn_blocking(move || files.save_now(offer, &body, &partial)).await;
+        let end = match saved {
+            Ok(Ok(Saved::Here)) => return Some(FetchEnd::Complete),
+            Ok(Ok(Saved::Damaged)) => return Some(FetchEnd::Broken),
+            Ok(Ok(Saved::Stopped)) => return None,
+            Ok(Err(error)) => failure(&error),
+            Err(_) => FetchEnd::Failed("a thread died".to_owned()),
+        };
+        // First, so that the end is known as that of a file which needs nobody any more.
+        drop(self.0.to_loop.send(FromFiles::Whole { offer }).await);
+        Some(end)
+    }
+
+    /// Blocks.
+    fn save_now(&self, offer: MessageId, body: &FileBody, partial: &Partial) -> io::Result<Saved> {
+        let name = FileName::new(&body.name).map_err(io::Error::other)?;
+        let target = self.target(&offer);
+        if !partial.is_verified() || !platform::same_volume(self.0.shelf.dir(), &target) {
+            // That takes its time, and a program that ends meanwhile needs no holder for what is here.
+            partial.claim_all()?;
+        }
         let stopped = self.0.state().fetches.get(&offer).map(|running| running.stopped.clone());
         let given_up = || {
             let stopped = stopped.as_ref().is_some_and(|stopped| stopped.load(Ordering::Relaxed));
             stopped || self.0.stopping.load(Ordering::Relaxed)
         };
-        match partial.confirm(given_up).map_err(|error| failure(&error))? {
+        match partial.confirm(given_up)? {
             Confirmed::Good => {}
             Confirmed::Damaged(good) => {
                 tracing::warn!(%offer, size = body.size, good, "What came of a file earlier is damaged on the disk");
                 self.show(offer, |progress| progress.done = good);
-                return Err(FetchEnd::Broken);
+                return Ok(Saved::Damaged);
             }
-            Confirmed::Stopped => return Err(FetchEnd::Broken),
+            Confirmed::Stopped => return Ok(Saved::Stopped),
         }
         let owner = Owner::Offer(offer);
         let whole = finish::Whole {
@@ -253,16 +323,12 @@ impl Files {
         };
         self.0.shelf.remove_copy(&offer);
         let about_to = |part: Part, path: &Path| self.0.shelf.keep(&owner, part, &KeptPath::new(path)?);
-        let saved = finish::save(&whole, &self.target(&offer), about_to);
-        let path = saved.map_err(|error| {
-            keep_all(partial);
-            failure(&error)
-        })?;
+        let path = finish::save(&whole, &target, about_to).inspect_err(|_| keep_all(partial))?;
         self.0.shelf.remove_fetch(&offer);
         let mut state = self.0.state();
         state.complete.insert(offer);
-        state.saved.insert(offer, path.clone());
-        Ok(path)
+        state.saved.insert(offer, path);
+        Ok(Saved::Here)
     }
 
     /// Ends all fetches, once they have written down what they have.

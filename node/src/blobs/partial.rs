@@ -40,11 +40,11 @@ impl Have {
     }
 }
 
-/// Bytes of an offer's file that were claimed and are there, whatever the file is.
-pub(super) fn claimed_bytes(shelf: &Shelf, owner: &Owner) -> Option<u64> {
+/// Bytes of an offer's file that were claimed and are there, whatever the file is, and how many it has.
+pub(super) fn claimed_bytes(shelf: &Shelf, owner: &Owner) -> Option<(u64, u64)> {
     let have = shelf.kept::<Have>(owner, Part::Have)?;
     let there = std::fs::metadata(shelf.path(owner, Part::Partial)).map_or(0, |metadata| metadata.len());
-    Some(bytes_of(&Units::of(have.size).ok()?, &have.claims(there)?))
+    Some((bytes_of(&Units::of(have.size).ok()?, &have.claims(there)?), have.size))
 }
 
 /// Bytes of these units.
@@ -108,6 +108,11 @@ pub(super) enum Confirmed {
 }
 
 impl Found {
+    /// Whether nothing is missing.
+    pub(super) fn is_whole(&self) -> bool {
+        self.done.len() == self.partial.units.count()
+    }
+
     /// Bytes that are there.
     pub(super) fn done_bytes(&self) -> u64 {
         bytes_of(&self.partial.units, &self.done)
@@ -222,6 +227,11 @@ impl Partial {
             at += most as u64;
         }
         list.verify(unit, &hasher).is_ok()
+    }
+
+    /// Whether no hash is to be computed again before the file is saved.
+    pub(super) fn is_verified(&self) -> bool {
+        self.believed().is_empty()
     }
 
     /// Looks at whatever of a file that is to be saved no hash was computed of since the start of the program. What is

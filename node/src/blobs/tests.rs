@@ -96,18 +96,49 @@ impl Place {
 
     /// How the fetch of an offer ends over a link.
     async fn end(&mut self, link: LinkId) -> FetchEnd {
-        let end = async {
+        let is_end = |said| match said {
+            FromFiles::FetchEnded { link: ended, end, .. } if ended == link => Some(end),
+            _ => None,
+        };
+        self.hear("the end of a fetch", is_end).await
+    }
+
+    /// How the saving of a file ends that was all here.
+    async fn save_end(&mut self, row: &StoredTransfer) -> FetchEnd {
+        self.files.save_whole(row.offer, row.file.clone());
+        let is_end = |said| match said {
+            FromFiles::SaveEnded { end, .. } => Some(end),
+            _ => None,
+        };
+        self.hear("the end of a saving", is_end).await
+    }
+
+    /// That all of a file is here.
+    async fn is_whole(&mut self) -> MessageId {
+        let is_whole = |said| match said {
+            FromFiles::Whole { offer } => Some(offer),
+            _ => None,
+        };
+        self.hear("that a file is whole", is_whole).await
+    }
+
+    /// Waits for something that is said.
+    async fn hear<T>(&mut self, what: &str, wanted: impl Fn(FromFiles) -> Option<T>) -> T {
+        let heard = async {
             loop {
                 match self.said.recv().await.unwrap() {
-                    FromFiles::FetchEnded { link: ended, end, .. } if ended == link => return end,
                     FromFiles::Transfers { answer } => {
-                        drop(answer.send(self.rows.values().cloned().collect()))
+                        drop(answer.send(self.rows.values().cloned().collect()));
                     }
-                    _ => {}
+                    said => {
+                        if let Some(heard) = wanted(said) {
+                            return heard;
+                        }
+                    }
                 }
             }
         };
-        soon("the end of a fetch", end).await
+        soon(what, heard).await
     }
 }
 

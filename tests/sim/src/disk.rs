@@ -77,6 +77,8 @@ pub struct Disk {
     pub transfers: BTreeMap<MessageId, StoredTransfer>,
     /// Offers whose files are whole and under their final names.
     pub saved: BTreeSet<MessageId>,
+    /// Offers whose files came whole.
+    pub whole: BTreeSet<MessageId>,
     /// Revocation acts.
     pub revocations: Vec<(ListAnchor, Signed<Revocation>)>,
     profiles: BTreeMap<UserId, Profile>,
@@ -103,6 +105,7 @@ impl Disk {
             words: BTreeMap::new(),
             transfers: BTreeMap::new(),
             saved: BTreeSet::new(),
+            whole: BTreeSet::new(),
             revocations: Vec::new(),
             profiles: BTreeMap::new(),
             directory: DirectoryMark::default(),

@@ -57,7 +57,8 @@ impl World {
                 }
             }
             Output::Fetch(order) => self.fetch(at, run, order),
-            Output::StopFile { offer, .. } => self.stop_file(at, offer),
+            Output::SaveFile { offer, .. } => self.save_file(at, run, offer),
+            Output::StopFile { offer, discard } => self.stop_file(at, offer, discard),
             Output::Reserve { .. } => self.reserve(at),
             Output::Release => self.release(at),
             Output::Persist { id, changes } => {

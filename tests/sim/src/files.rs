@@ -8,6 +8,7 @@
 use crate::net::At;
 use crate::offers::{MAX_SIZE, Offer};
 use crate::rng::Rng;
+use crate::saves::Saves;
 use crate::time::{MS, SECOND};
 use crate::world::{Event, World};
 use lanchat_node_core::Input;
@@ -37,6 +38,8 @@ pub enum Step {
     Look,
     /// The holder's user stopped it.
     Stopped,
+    /// A file that is all here gets its final name.
+    Save,
 }
 
 /// A fetch that runs.
@@ -82,6 +85,7 @@ pub struct Files {
     next: u64,
     fetches: BTreeMap<(At, MessageId), Fetch>,
     streams: BTreeMap<u64, Stream>,
+    pub(crate) saves: Saves,
 }
 
 impl Files {
@@ -99,6 +103,7 @@ impl Files {
             next: 0,
             fetches: BTreeMap::new(),
             streams: BTreeMap::new(),
+            saves: Saves::default(),
         }
     }
 
@@ -106,6 +111,7 @@ impl Files {
     pub(crate) fn starts(&mut self, at: At) {
         self.fetches.retain(|(fetching, _), _| *fetching != at);
         self.streams.retain(|_, stream| stream.at != at);
+        self.saves.forget(at);
     }
 
     /// A number that is never drawn again, also for the content of a file.
@@ -178,15 +184,19 @@ impl World {
     }
 
     /// A program stops fetching and serving a file.
-    pub(crate) fn stop_file(&mut self, at: At, offer: MessageId) {
+    pub(crate) fn stop_file(&mut self, at: At, offer: MessageId, discard: bool) {
         self.files.fetches.remove(&(at, offer));
+        self.stop_save(at, offer);
+        if discard && let Some(pc) = self.pc_mut(at) {
+            pc.disk.whole.remove(&offer);
+        }
         let served = self.files.streams.iter().filter(|(_, stream)| stream.at == at && stream.offer == offer);
         for number in served.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.file_soon(at, number, Step::Stopped);
         }
     }
 
-    fn file_soon(&mut self, at: At, number: u64, step: Step) {
+    pub(crate) fn file_soon(&mut self, at: At, number: u64, step: Step) {
         let long = !self.files.calm && self.files.rng.chance(10);
         let delay = self.files.rng.below(if long { 3 * SECOND } else { 100 * MS });
         self.push(self.now + delay, Event::File { at, number, step });
@@ -202,6 +212,9 @@ impl World {
     pub(crate) fn file_step(&mut self, at: At, number: u64, step: Step) {
         if matches!(step, Step::Look | Step::Stopped) {
             return self.holder_step(at, number, step);
+        }
+        if matches!(step, Step::Save) {
+            return self.save_step(number);
         }
         let Some((asker, run, order)) = self.fetching(number) else { return };
         self.trace.mix(&[20, self.now, at as u64, number]);
@@ -224,7 +237,7 @@ impl World {
             Step::Ask | Step::Piece if self.is_silent(number, asker, run, &order) => {
                 self.push(self.now + SECOND / 2, Event::File { at, number, step });
             }
-            Step::Saved | Step::Ask | Step::Piece | Step::Look | Step::Stopped => {
+            Step::Saved | Step::Ask | Step::Piece | Step::Look | Step::Stopped | Step::Save => {
                 self.fetch_ends(asker, order, FetchEnd::Broken);
             }
         }

@@ -38,6 +38,7 @@ pub mod plan;
 pub mod reach;
 pub mod relay;
 pub mod rng;
+pub mod saves;
 pub mod schedule;
 pub mod spell;
 pub mod stage;

@@ -346,6 +346,7 @@ impl World {
         self.pump(at);
         self.listens_at(at, run);
         self.announcements_at_start(at);
+        self.tell_whole(at);
     }
 
     /// A command of the user at a machine. `None` when its program does not run.

@@ -1,9 +1,10 @@
 //! From whom an offered file is fetched, and when; who may fetch one from here.
 //!
 //! Keeps true: at most [`MAX_FETCHES`] at a time, each over one link, the best there is to the device that offers the file;
-//! what broke is tried again, what waits takes the next free place. Goes in: links, ends of fetches, requests of others.
-//! Goes out: orders to fetch, states of transfers.
+//! what is all here is saved over no link; what broke is tried again, what waits takes the next free place. Goes in:
+//! links, ends of fetches, requests of others. Goes out: orders to fetch and to save, states of transfers.
 
+use super::UnderWay;
 use crate::boot::{LinkId, StoredTransfer, TransferState};
 use crate::input::FetchEnd;
 use crate::limits::{MAX_FETCHES, TRANSFER_RETRY, TRANSFER_RETRY_MAX};
@@ -17,33 +18,45 @@ use lanchat_proto::state::FileWord;
 use lanchat_proto::wire::blob::{BlobOpen, BlobRefusal};
 
 impl NodeState {
-    /// Fetches a transfer that waits, if there is a link to its holder and few others are being fetched.
+    /// Saves a transfer that waits and is all here, or fetches it if there is a link to its holder; both only while few
+    /// others are under way.
     pub(crate) fn transfer_due(&mut self, offer: MessageId) {
         let Some(transfer) = self.transfers.all.get(&offer) else { return };
         let row = transfer.stored.clone();
         if !transfer.waits() || row.author == self.me.user {
             return;
         }
-        let Some(link) = self.peers.link_of(&row.device) else {
-            self.set_transfer(offer, TransferState::Waiting, "");
-            return;
-        };
+        let (whole, under_way) = (transfer.whole, transfer.under_way);
         let others = self.transfers.all.values();
-        let busy = others.filter(|other| other.fetching.is_some() && other.stored.offer != offer).count();
-        if transfer.fetching == Some(link) || busy >= MAX_FETCHES {
+        let busy = others.filter(|other| other.under_way.is_some() && other.stored.offer != offer).count();
+        let next = match self.peers.link_of(&row.device) {
+            _ if whole => UnderWay::Save,
+            Some(link) => UnderWay::Fetch(link),
+            None => return self.set_transfer(offer, TransferState::Waiting, ""),
+        };
+        // What is being saved needs no link, and a fetch that runs saves what it brought itself.
+        let same = under_way == Some(next) || under_way == Some(UnderWay::Save);
+        if same || (under_way.is_some() && whole) || busy >= MAX_FETCHES {
             return;
         }
-        let relayed = self.links.get(link).is_some_and(|link| link.relayed);
         if let Some(transfer) = self.transfers.all.get_mut(&offer) {
-            transfer.fetching = Some(link);
+            transfer.under_way = Some(next);
         }
-        let open = BlobOpen { conversation: row.conversation, offer: row.entry, hash: row.file.hash };
-        let order = FetchOrder { offer, open, file: row.file, link, relayed };
-        self.out.push_back(Output::Fetch(order));
+        let shown = row.state;
+        self.out.push_back(match next {
+            UnderWay::Save => Output::SaveFile { offer, file: row.file },
+            UnderWay::Fetch(link) => self.order(row, link),
+        });
         // One that had to pause is only looked at again: it runs once something comes.
-        if row.state != TransferState::Paused {
+        if shown != TransferState::Paused {
             self.set_transfer(offer, TransferState::Running, "");
         }
+    }
+
+    fn order(&self, row: StoredTransfer, link: LinkId) -> Output {
+        let relayed = self.links.get(link).is_some_and(|link| link.relayed);
+        let open = BlobOpen { conversation: row.conversation, offer: row.entry, hash: row.file.hash };
+        Output::Fetch(FetchOrder { offer: row.offer, open, file: row.file, link, relayed })
     }
 
     /// A place is free: whatever waits for one.
@@ -53,7 +66,7 @@ impl NodeState {
             .all
             .values()
             .filter(|transfer| {
-                transfer.fetching.is_none()
+                transfer.under_way.is_none()
                     && transfer.waits()
                     && !self.timers.is_set(Timer::Transfer(transfer.stored.offer))
             })
@@ -75,21 +88,45 @@ impl NodeState {
         for offer in offers {
             if link.is_none()
                 && let Some(transfer) = self.transfers.all.get_mut(&offer)
+                && transfer.under_way != Some(UnderWay::Save)
             {
-                transfer.fetching = None;
+                transfer.under_way = None;
             }
             self.transfer_due(offer);
         }
         self.fetch_next();
     }
 
+    /// All of a file is here. A fetch that runs saves it itself.
+    pub(crate) fn file_whole(&mut self, offer: MessageId) {
+        if let Some(transfer) = self.transfers.all.get_mut(&offer) {
+            transfer.whole = true;
+            if transfer.under_way.is_none() && !self.timers.is_set(Timer::Transfer(offer)) {
+                self.transfer_due(offer);
+            }
+        }
+    }
+
+    /// What was all here was saved, or could not be.
+    pub(crate) fn save_ended(&mut self, offer: MessageId, end: FetchEnd) {
+        if let Some(transfer) = self.transfers.all.get_mut(&offer) {
+            // What is damaged or was never there has to come again.
+            transfer.whole &= end != FetchEnd::Broken;
+            self.ended(offer, UnderWay::Save, end);
+        }
+    }
+
     /// A fetch ended.
     pub(crate) fn fetch_ended(&mut self, offer: MessageId, link: LinkId, end: FetchEnd) {
+        self.ended(offer, UnderWay::Fetch(link), end);
+    }
+
+    fn ended(&mut self, offer: MessageId, what: UnderWay, end: FetchEnd) {
         let Some(transfer) = self.transfers.all.get_mut(&offer) else { return };
-        if transfer.fetching != Some(link) && end != FetchEnd::Complete {
+        if transfer.under_way != Some(what) && end != FetchEnd::Complete {
             return;
         }
-        transfer.fetching = None;
+        transfer.under_way = None;
         transfer.failures = transfer.failures.saturating_add(1);
         let (failures, over) = (transfer.failures, transfer.stored.state.is_over());
         if over {
@@ -155,7 +192,7 @@ impl NodeState {
         let Some(transfer) = self.transfers.all.get_mut(offer) else { return };
         transfer.failures = 0;
         let shown = matches!(transfer.stored.state, TransferState::Paused | TransferState::Waiting);
-        if transfer.fetching.is_some() && shown {
+        if transfer.under_way.is_some() && shown {
             self.set_transfer(*offer, TransferState::Running, "");
         }
     }

@@ -134,6 +134,7 @@ impl Stage {
             admitted: Vec::new(),
             dialled: Vec::new(),
             fetches: Vec::new(),
+            saves: Vec::new(),
             discarded: Vec::new(),
             reserved: false,
             jobs: VecDeque::new(),
@@ -415,6 +416,7 @@ impl Stage {
             }
             Output::Release => self.pcs[at].reserved = false,
             Output::Fetch(order) => self.pcs[at].fetches.push(order),
+            Output::SaveFile { offer, .. } => self.pcs[at].saves.push(offer),
             Output::StopFile { offer, discard } => {
                 self.pcs[at].discarded.extend(discard.then_some(offer));
             }

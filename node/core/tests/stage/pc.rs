@@ -42,8 +42,10 @@ pub struct Pc {
     pub closed: Vec<LinkId>,
     pub admitted: Vec<LinkId>,
     pub dialled: Vec<(DeviceId, Vec<Endpoint>, Channel)>,
-    /// Files that it was to fetch, and offers of which it was to throw everything away.
+    /// Files that it was to fetch, those that it was to save over no link, and those of which it was to throw everything
+    /// away.
     pub fetches: Vec<FetchOrder>,
+    pub saves: Vec<MessageId>,
     pub discarded: Vec<MessageId>,
     /// Whether it keeps a place at the relay.
     pub reserved: bool,

@@ -36,6 +36,8 @@ impl MembershipLoop<'_> {
     pub(super) fn files_said(&mut self, said: FromFiles) {
         let input = match said {
             FromFiles::FetchEnded { offer, link, end } => Input::FetchEnded { offer, link, end },
+            FromFiles::Whole { offer } => Input::FileWhole { offer },
+            FromFiles::SaveEnded { offer, end } => Input::SaveEnded { offer, end },
             FromFiles::Serving { offer, now } => Input::Serving { offer, now },
             FromFiles::SourceLost { offer, reason } => Input::SourceLost { offer, reason },
             FromFiles::GoesOn { offer } => return self.core.fetch_goes_on(&offer),

@@ -111,14 +111,14 @@ impl<'a> Run<'a> {
         // Also a run that ends at once shows how far the file is. What was there before brings it no further.
         self.shown = fetch.done_bytes();
         self.show(&fetch);
-        let discard = self.turns(&mut fetch, told).await;
+        let end = self.turns(&mut fetch, told).await;
         self.holders.clear();
-        if discard {
+        if matches!(end, RunEnd::Discard) {
             if let Some(claiming) = self.claiming.take() {
                 // What it writes down is removed with the rest.
                 drop(claiming.await);
             }
-            return RunEnd::Discard;
+            return end;
         }
         // What was on its way to the disk when the run ended still counts.
         while self.writing > 0
@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
         }
         self.synced().await;
         let whole = fetch.is_complete() && !self.failed;
-        let (files, order, partial) = (self.files.clone(), self.order.clone(), self.partial.clone());
+        let (order, partial) = (self.order.clone(), self.partial.clone());
         if !whole && self.unclaimed > 0 {
             let done = fetch.done().clone();
             let claimed = tokio::task::spawn_blocking(move || partial.claim(&done)).await;
@@ -137,30 +137,28 @@ impl<'a> Run<'a> {
             }
         } else if whole {
             self.show(&fetch);
-            let saved =
-                tokio::task::spawn_blocking(move || files.save(order.offer, &order.file, &partial)).await;
-            let saved = saved.unwrap_or_else(|_| Err(FetchEnd::Failed("a thread died".to_owned())));
-            let end = saved.map_or_else(|end| end, |_| FetchEnd::Complete);
-            self.files.ended(self.order.offer, self.order.link, end).await;
+            if let Some(end) = self.files.save(order.offer, order.file, partial).await {
+                self.files.ended(self.order.offer, self.order.link, end).await;
+            }
         }
         self.files.show(self.order.offer, |progress| (progress.rate, progress.sources) = (0, 0));
-        RunEnd::Over
+        end
     }
 
-    /// `true`: what came is to be removed.
-    async fn turns(&mut self, fetch: &mut Fetch, told: &mut mpsc::Receiver<ToFetch>) -> bool {
+    async fn turns(&mut self, fetch: &mut Fetch, told: &mut mpsc::Receiver<ToFetch>) -> RunEnd {
         let mut tick = tokio::time::interval(limits::PROGRESS);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.ask(fetch).await;
             if self.holders.is_empty() || (fetch.is_complete() && self.writing == 0) {
-                return false;
+                return RunEnd::Over;
             }
             tokio::select! {
                 said = told.recv() => match said {
                     Some(ToFetch::Order(order, link)) => self.add(fetch, *order, link),
-                    Some(ToFetch::Stop { discard }) => return discard,
-                    None => return false,
+                    Some(ToFetch::Save(file)) => return RunEnd::Save(file),
+                    Some(ToFetch::Stop { discard: true }) => return RunEnd::Discard,
+                    Some(ToFetch::Stop { discard: false }) | None => return RunEnd::Over,
                 },
                 Some(wrote) = self.wrote.recv() => self.took(fetch, wrote).await,
                 Some(event) = self.events.1.recv() => self.heard(fetch, event).await,

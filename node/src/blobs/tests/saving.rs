@@ -284,6 +284,47 @@ async fn what_this_run_of_the_program_wrote_is_not_hashed_at_every_retry_but_aft
     assert!(scene.is_saved_once());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_all_here_is_saved_without_a_link_once_it_can_be() {
+    let mut scene = Scene::new(78, 3 * MIB).await;
+    let saved = scene.to.dir.path().join("saved");
+    std::fs::write(&saved, b"not a directory").unwrap();
+    scene.to.fetch(&scene.row, &scene.link);
+    assert_eq!(scene.to.is_whole().await, scene.row.offer, "before the end, which the core acts on");
+    let end = scene.to.end(LinkId(scene.link.id().0)).await;
+    assert!(matches!(end, FetchEnd::Failed(_)), "{end:?}");
+    // Nobody has the file any more.
+    scene.script.cut.store(0, Ordering::Relaxed);
+    assert!(matches!(scene.to.save_end(&scene.row).await, FetchEnd::Failed(_)));
+    scene.restart().await;
+    assert_eq!(scene.to.is_whole().await, scene.row.offer, "the next program finds it");
+    std::fs::remove_file(&saved).unwrap();
+    assert_eq!(scene.to.save_end(&scene.row).await, FetchEnd::Complete);
+    assert!(scene.is_saved_once());
+    assert_eq!(scene.to.save_end(&scene.row).await, FetchEnd::Complete, "told twice, saved once");
+    assert!(scene.is_saved_once());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_whole_and_is_damaged_or_gone_is_not_saved() {
+    for (seed, lost) in [(80, None), (82, Some(Part::Partial)), (84, Some(Part::Have))] {
+        let mut scene = Scene::new(seed, UNITS as usize * MIB).await;
+        scene.came(UNITS);
+        match lost {
+            Some(part) => std::fs::remove_file(scene.path(part)).unwrap(),
+            None => {
+                let file = std::fs::File::options().write(true).open(scene.path(Part::Partial)).unwrap();
+                platform::write_at(&file, b"damaged", 3 << 20).unwrap();
+            }
+        }
+        scene.restart().await;
+        assert_eq!(scene.to.save_end(&scene.row).await, FetchEnd::Broken, "{lost:?}");
+        assert!(scene.to.saved().is_empty(), "{lost:?}");
+        assert_eq!(scene.fetch().await.0, FetchEnd::Complete, "{lost:?}");
+        assert!(scene.is_saved_once(), "{lost:?}");
+    }
+}
+
 #[tokio::test]
 async fn room_is_looked_for_before_anything_is_hashed() {
     let mut scene = Scene::new(74, MIB).await;
