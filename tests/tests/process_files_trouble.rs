@@ -169,5 +169,23 @@ fn a_full_disk_pauses_and_room_makes_it_go_on() {
     inbox.clear();
     bob.act("resume", &offer).ok();
     whole(&bob, &desk, &offer, "target", 20 * SECOND);
-    assert_eq!(desk.arrived(), ["middle", "target"]);
+
+    // That directory has no room by the time that all is here, and the sender is away when it has.
+    alice.set("rate_limit_up", "4MiB");
+    let len = 6 * MIB;
+    let offer = alice.offer(&bob, &desk.file("end", len));
+    bob.accept(&offer, &desk.inbox());
+    bob.has_part(&offer, MIB, 20 * SECOND);
+    inbox.fill();
+    paused(&offer);
+    assert_eq!(done(&bob.transfer(&offer)), len, "all of it is here");
+    alice.stop();
+    bob.kill();
+    bob.start();
+    paused(&offer);
+    inbox.clear();
+    whole(&bob, &desk, &offer, "end", 40 * SECOND);
+    assert_eq!(desk.arrived(), ["end", "middle", "target"]);
+    alice.start();
+    within(20 * SECOND, "its sender knows", || alice.file_state(&offer) == "complete");
 }
