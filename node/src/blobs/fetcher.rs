@@ -83,10 +83,12 @@ impl Files {
     /// Gives a file its final name that is all here.
     pub fn save_whole(&self, offer: MessageId, file: FileBody) {
         if !self.tell(offer, ToFetch::Save(Box::new(file)), true) {
-            // The loop is who calls, so it is told in another task. Whether all is here is looked at another time.
-            let end = FetchEnd::Failed("too much is asked of it at once".to_owned());
+            // The loop is who calls, so it is told in another task. It tries again later: all is still here.
             let to_loop = self.0.to_loop.clone();
-            tokio::spawn(async move { drop(to_loop.send(FromFiles::SaveEnded { offer, end }).await) });
+            tokio::spawn(async move {
+                drop(to_loop.send(FromFiles::SaveEnded { offer, end: FetchEnd::Broken }).await);
+                drop(to_loop.send(FromFiles::Whole { offer }).await);
+            });
         }
     }
 
