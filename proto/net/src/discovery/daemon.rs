@@ -9,8 +9,10 @@ use crate::limits::{
     MDNS_FOUND, MDNS_GOODBYE, MDNS_INTERFACES, MDNS_RECORDS, MDNS_REPLAY, MDNS_TIMERS, MDNS_UNANSWERED,
 };
 use futures::stream::{BoxStream, SelectAll, StreamExt, once};
-use mdns_sd::{DaemonEvent, Error, IfKind, IfPredicate, Metrics, ServiceDaemon, ServiceEvent};
-use std::collections::BTreeSet;
+use mdns_sd::{
+    DaemonEvent, Error, IfKind, IfPredicate, Metrics, ServiceDaemon, ServiceEvent, ServiceInfo,
+};
+use std::collections::BTreeMap;
 use std::future::ready;
 use tokio::time::sleep;
 use tracing::debug;
@@ -30,8 +32,8 @@ pub(crate) struct Daemon {
     /// Events of each search; `None` when it ended.
     searches: SelectAll<BoxStream<'static, (Service, Option<ServiceEvent>)>>,
     notices: BoxStream<'static, DaemonEvent>,
-    /// Names that are announced now.
-    announced: BTreeSet<String>,
+    /// What is announced now, by name.
+    announced: BTreeMap<String, ServiceInfo>,
     /// Instances found in this run.
     found: usize,
     /// Records of others at the last look.
@@ -56,7 +58,7 @@ impl Daemon {
             browse: Vec::new(),
             searches: SelectAll::new(),
             notices,
-            announced: BTreeSet::new(),
+            announced: BTreeMap::new(),
             found: 0,
             records: 0,
             look: None,
@@ -106,15 +108,16 @@ impl Daemon {
         wanted: &Announced,
     ) -> Result<(), DiscoveryError> {
         let infos = write(&config.device, config.service, wanted, config.loopback).map_err(ended)?;
-        let names: BTreeSet<String> = infos.iter().map(|info| info.get_fullname().to_owned()).collect();
-        for name in self.announced.difference(&names) {
+        let named = infos.into_iter().map(|info| (info.get_fullname().to_owned(), info));
+        let infos: BTreeMap<String, ServiceInfo> = named.collect();
+        for name in self.announced.keys().filter(|name| !infos.contains_key(*name)) {
             // Its answer says only whether the name was known.
             drop(self.inner.unregister(name).map_err(ended)?);
         }
-        for info in infos {
-            self.inner.register(info).map_err(ended)?;
+        for info in infos.values() {
+            self.inner.register(info.clone()).map_err(ended)?;
         }
-        self.announced = names;
+        self.announced = infos;
         Ok(())
     }
 
@@ -166,15 +169,26 @@ impl Daemon {
         Ok(())
     }
 
-    /// Says goodbye, twice since it may be lost. The thread ends when this is dropped.
+    /// Says goodbye, more than once since it may be lost. The thread ends when this is dropped.
     pub(crate) async fn goodbye(self) {
-        for name in &self.announced {
+        for name in self.announced.keys() {
             if let Err(error) = self.inner.unregister(name) {
                 debug!(%error, "No goodbye");
             }
         }
-        if !self.announced.is_empty() {
-            sleep(MDNS_GOODBYE).await;
+        if self.announced.is_empty() {
+            return;
+        }
+        sleep(MDNS_GOODBYE).await;
+        // A thread that was held up meanwhile has sent an answer, made before, behind its goodbyes, and others believe the
+        // last word. Whatever is registered when the thread ends gets a goodbye that nothing follows; until then
+        // nothing is said of what would first be probed.
+        for info in self.announced.values() {
+            let mut info = info.clone();
+            info.set_requires_probe(true);
+            if let Err(error) = self.inner.register(info) {
+                debug!(%error, "No last goodbye");
+            }
         }
     }
 }
