@@ -9,9 +9,7 @@ use crate::limits::{
     MDNS_FOUND, MDNS_GOODBYE, MDNS_INTERFACES, MDNS_RECORDS, MDNS_REPLAY, MDNS_TIMERS, MDNS_UNANSWERED,
 };
 use futures::stream::{BoxStream, SelectAll, StreamExt, once};
-use mdns_sd::{
-    DaemonEvent, Error, IfKind, IfPredicate, Metrics, ServiceDaemon, ServiceEvent, ServiceInfo,
-};
+use mdns_sd::{DaemonEvent, Error, IfKind, IfPredicate, Metrics, ServiceDaemon, ServiceEvent, ServiceInfo};
 use std::collections::BTreeMap;
 use std::future::ready;
 use tokio::time::sleep;
