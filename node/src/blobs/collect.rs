@@ -66,21 +66,20 @@ impl Files {
 
     /// Removes what belongs to no transfer, to one that is over, or to one that was idle for long. Blocks.
     pub(super) fn collect(&self, transfers: &[StoredTransfer]) {
-        let mut all: BTreeMap<Owner, Parts> = BTreeMap::new();
-        for (owner, part, path) in self.0.shelf.list().unwrap_or_default() {
-            all.entry(owner).or_default().insert(part, path);
-        }
-        for (owner, parts) in all {
+        let listed = self.0.shelf.list().unwrap_or_default();
+        let owners: BTreeSet<Owner> = listed.into_iter().map(|(owner, ..)| owner).collect();
+        for owner in owners {
             match owner {
                 Owner::Content(hash) => {
                     let mut offers = transfers.iter().filter(|row| row.file.hash == hash);
+                    let parts = self.0.shelf.parts(&owner);
                     if !offers.any(|row| !is_gone(row.state)) && idle(&parts) > limits::UNKNOWN {
                         parts.values().for_each(|path| remove(path));
                     }
                 }
                 Owner::Offer(offer) => {
                     let row = transfers.iter().find(|row| row.offer == offer);
-                    self.collect_offer(offer, row.map(|row| row.state), &parts);
+                    self.collect_offer(offer, row.map(|row| row.state));
                 }
             }
         }
@@ -93,21 +92,22 @@ impl Files {
     }
 
     /// Removes what an offer needs no more.
-    fn collect_offer(&self, offer: MessageId, state: Option<TransferState>, parts: &Parts) {
-        // A fetch that begins meanwhile opens its files after this, or is seen.
+    fn collect_offer(&self, offer: MessageId, state: Option<TransferState>) {
+        // A fetch that begins meanwhile opens its files after this, or is seen; one that has ended left its files behind.
         let _turn = self.turn();
         if self.0.state().fetches.contains_key(&offer) {
             return;
         }
+        let parts = self.0.shelf.parts(&Owner::Offer(offer));
         let those = |wanted: fn(Part) -> bool| -> Parts {
             let chosen = parts.iter().filter(|(part, _)| wanted(**part));
             chosen.map(|(part, path)| (*part, path.clone())).collect()
         };
         let fetched = those(Part::is_fetched);
         let over: Parts = match state {
-            None if idle(parts) > limits::UNKNOWN => parts.clone(),
+            None if idle(&parts) > limits::UNKNOWN => parts,
             None => Parts::new(),
-            Some(state) if is_gone(state) => parts.clone(),
+            Some(state) if is_gone(state) => parts,
             Some(TransferState::Complete) => those(|part| part != Part::Saved),
             Some(_) if fetched.is_empty() => return,
             // What is said of bytes that are not there is said of nothing.

@@ -148,6 +148,12 @@ impl Shelf {
         Ok(found)
     }
 
+    /// What lies here of one owner, in the order in which it is removed.
+    pub(super) fn parts(&self, owner: &Owner) -> BTreeMap<Part, PathBuf> {
+        let paths = Part::ALL.into_iter().map(|part| (part, self.path(owner, part)));
+        paths.filter(|(_, path)| path.symlink_metadata().is_ok()).collect()
+    }
+
     /// Temporary files that a crash may have left.
     pub(super) fn temporary(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
