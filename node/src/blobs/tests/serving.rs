@@ -245,22 +245,26 @@ async fn link_to(device: &mut Device, (net, at): (&NetHandle, Endpoint)) -> lanc
     link
 }
 
+/// A stream to somebody who may be about to admit the link.
+async fn open(link: &lanchat_net::Link) -> lanchat_net::BlobStream {
+    let opened = async {
+        loop {
+            match link.open_stream().await {
+                Err(lanchat_net::StreamError::Refused) => tokio::time::sleep(Duration::from_millis(1)).await,
+                opened => return opened.unwrap(),
+            }
+        }
+    };
+    soon("a stream", opened).await
+}
+
 /// A stream on which something was asked for: what came as an answer, and what keeps it open.
 async fn ask(
     link: &lanchat_net::Link,
     row: &StoredTransfer,
     conversation: u8,
 ) -> (Option<Kind>, BlobReader, BlobWriter) {
-    let opened = async {
-        loop {
-            match link.open_stream().await {
-                // The other side may be about to admit the link.
-                Err(lanchat_net::StreamError::Refused) => tokio::time::sleep(Duration::from_millis(1)).await,
-                opened => return opened.unwrap(),
-            }
-        }
-    };
-    let (mut reader, mut writer) = soon("a stream", opened).await.split();
+    let (mut reader, mut writer) = open(link).await.split();
     let conversation = ConversationId([conversation; 32]);
     let open = BlobOpen { conversation, offer: row.entry, hash: row.file.hash };
     writer.send(&Frame::new(Kind::BlobOpen, &open).unwrap()).await.unwrap();
@@ -280,10 +284,10 @@ async fn streams_that_say_nothing_take_no_place_from_others() {
     let link = link_to(&mut silent, (&net, at)).await;
     let mut streams = Vec::new();
     for _ in 0..limits::OPENING_LINK {
-        streams.push(soon("a stream", link.open_stream()).await.unwrap());
+        streams.push(open(&link).await);
     }
     // The link has no more of them, which is told at once.
-    let (mut reader, _writer) = soon("a stream", link.open_stream()).await.unwrap().split();
+    let (mut reader, _writer) = open(&link).await.split();
     let frame = soon("an answer", reader.frame()).await.unwrap().unwrap();
     assert_eq!(frame.known(), Some(Kind::BlobRefused));
     let link = link_to(&mut honest, (&net, at)).await;
@@ -309,8 +313,9 @@ async fn a_conversation_has_its_share_and_what_does_not_move_gives_way() {
     // A byte now and then is no progress.
     let (_, reader, writer) = &mut slow[0];
     let little = BlobAsk { unit: 0, offset: 0, len: 1 };
-    writer.send(&Frame::new(Kind::BlobAsk, &little).unwrap()).await.unwrap();
-    writer.flush().await.unwrap();
+    // On a machine that was slow it may have given way already; why it ended is asked below.
+    writer.send(&Frame::new(Kind::BlobAsk, &little).unwrap()).await.ok();
+    writer.flush().await.ok();
     let served = async {
         while ask(&two, &row, 1).await.0 != Some(Kind::BlobHave) {
             tokio::time::sleep(Duration::from_millis(20)).await;
