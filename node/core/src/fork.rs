@@ -5,8 +5,9 @@
 //! gets it once. Of others' logs that part in two what is here is kept, and nothing is added. `docs/protocol.md#epochs`.
 //!
 //! An own log that parted is mended so: the own entries' ends are read, the peer is told that nothing is held here and
-//! sends from the start, and the first entry that differs is where the own branch is moved aside. Once for each log, so
-//! that two peers with two branches cannot keep it going.
+//! sends from the start, and the first entry that differs is where the own branch is moved aside. Each link on which the
+//! fork showed is compared by itself, so that none depends on another that may go. A log is mended once, so that two
+//! peers with two branches cannot keep it going.
 
 use crate::boot::LinkId;
 use crate::output::{Change, StoredEntry};
@@ -20,17 +21,24 @@ use lanchat_proto::wire::link::{Head, Heads};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An own log that is being mended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Mending {
-    link: LinkId,
     /// Ends of the own entries, by number.
     ours: BTreeMap<u64, LogEnd>,
     /// Whether all of them were read.
     ready: bool,
-    /// Up to where the peer's entries are the same.
-    same: LogEnd,
+    /// Links on which the log is compared, and up to where the peer's entries are the same.
+    links: BTreeMap<LinkId, LogEnd>,
     /// The own branch, once the first difference was found.
-    branch: Option<Vec<Entry>>,
+    branch: Option<Branch>,
+}
+
+/// What is to be moved aside.
+#[derive(Clone, Debug)]
+struct Branch {
+    /// The end of what comes before it.
+    same: LogEnd,
+    entries: Vec<Entry>,
 }
 
 /// Own logs that part in two.
@@ -65,9 +73,17 @@ impl NodeState {
         }
     }
 
-    /// What a link was to bring does not come any more.
+    /// What a link was to bring does not come any more; the next link shows the fork again.
     pub(crate) fn forget_mending(&mut self, gone: LinkId) {
-        self.forks.mending.retain(|_, mending| mending.link != gone || mending.branch.is_some());
+        let loads = &mut self.loads;
+        self.forks.mending.retain(|log, mending| {
+            mending.links.remove(&gone);
+            let goes_on = !mending.links.is_empty() || mending.branch.is_some();
+            if !goes_on {
+                loads.forget_fork(log);
+            }
+            goes_on
+        });
     }
 
     /// A log has two branches: a signed entry shows it.
@@ -85,12 +101,20 @@ impl NodeState {
 
     /// Compares an own log with what a peer holds of it. The peer's word is enough to look, and nothing more.
     pub(crate) fn look_for_fork(&mut self, link: LinkId, log: &LogId) {
-        if self.forks.mended.contains(log) || self.forks.mending.contains_key(log) {
+        if self.forks.mended.contains(log) {
             return;
         }
-        let (ours, same) = (BTreeMap::new(), LogEnd::EMPTY);
-        self.forks.mending.insert(*log, Mending { link, ours, ready: false, same, branch: None });
-        self.read_fork(*log, 1);
+        let begins = !self.forks.mending.contains_key(log);
+        let mending = self.forks.mending.entry(*log).or_default();
+        if mending.links.contains_key(&link) {
+            return;
+        }
+        mending.links.insert(link, LogEnd::EMPTY);
+        if begins {
+            self.read_fork(*log, 1);
+        } else if mending.ready {
+            self.tell_head(link, *log);
+        }
     }
 
     /// Own entries of a log that is being mended were read.
@@ -100,10 +124,10 @@ impl NodeState {
         let more = !entries.is_empty();
         let read: Vec<Entry> = entries.iter().filter_map(|(_, wire)| Entry::read(wire).ok()).collect();
         if let Some(branch) = &mut mending.branch {
-            branch.extend(read);
-            let next = branch.last().map_or(1, |entry| entry.header.number.saturating_add(1));
-            if more {
-                self.read_fork(log, next);
+            branch.entries.extend(read);
+            let last = branch.entries.last().map_or(branch.same.number, |entry| entry.header.number);
+            if more || queued {
+                self.read_fork(log, last.saturating_add(1));
             } else {
                 self.move_branch(log);
             }
@@ -116,49 +140,52 @@ impl NodeState {
             return;
         }
         mending.ready = true;
-        let link = mending.link;
-        self.tell_head(link, log);
+        let links: Vec<LinkId> = mending.links.keys().copied().collect();
+        links.into_iter().for_each(|link| self.tell_head(link, log));
     }
 
     /// Tells where this device stands in a log, so that the other end goes on from there.
     pub(crate) fn tell_head(&mut self, link: LinkId, log: LogId) {
-        let heads = BoundedVec::first([self.claimed_head(&log)]);
+        let heads = BoundedVec::first([self.claimed_head(link, &log)]);
         let news = Heads { conversation: log.conversation, heads, answer: false, last: false };
         self.post(link, Frame::new(Kind::Heads, &news));
     }
 
-    /// What is held of a log, as far as it is known to be what the others hold.
-    pub(crate) fn claimed_head(&self, log: &LogId) -> Head {
+    /// What is held of a log, as far as it is known to be what the other end of a link holds.
+    pub(crate) fn claimed_head(&self, link: LinkId, log: &LogId) -> Head {
         let head = self.head(log);
-        match self.forks.mending.get(log) {
-            Some(mending) if mending.ready => {
-                Head { number: mending.same.number, hash: mending.same.hash, ..head }
-            }
-            Some(_) | None => head,
-        }
+        let same = self.forks.mending.get(log).and_then(|mending| match &mending.branch {
+            Some(branch) => Some(branch.same),
+            None => mending.links.get(&link).copied().filter(|_| mending.ready),
+        });
+        same.map_or(head, |same| Head { number: same.number, hash: same.hash, ..head })
     }
 
-    /// Compares an entry with the own log that is being mended. Returns whether the log is.
+    /// Compares an entry with the own log that is being mended. Returns whether that is all there is to do with it.
     pub(crate) fn mend(&mut self, link: LinkId, log: &LogId, entry: &Entry, wire: &WireEntry) -> bool {
         let Some(mending) = self.forks.mending.get_mut(log) else { return false };
-        let number = entry.header.number;
-        if !mending.ready || mending.link != link || mending.branch.is_some() {
+        if mending.branch.is_some() {
             return true;
         }
-        if mending.same.number.checked_add(1) != Some(number) {
+        let Some(same) = mending.links.get_mut(&link) else { return false };
+        let number = entry.header.number;
+        if !mending.ready || same.number.checked_add(1) != Some(number) {
             return true;
         }
         match mending.ours.get(&number).copied() {
-            Some(end) if end.hash == entry.hash => mending.same = end,
+            Some(end) if end.hash == entry.hash => *same = end,
             Some(_) if Entry::open(wire.clone(), &self.me.realm).is_ok() => {
-                mending.branch = Some(Vec::new());
+                mending.branch = Some(Branch { same: *same, entries: Vec::new() });
                 self.check_restored(log);
                 self.read_fork(*log, number);
             }
             Some(_) => {}
             // Nothing differs: the peer's log only goes on.
             None => {
-                self.forks.mending.remove(log);
+                mending.links.remove(&link);
+                if mending.links.is_empty() {
+                    self.forks.mending.remove(log);
+                }
                 return false;
             }
         }
@@ -167,11 +194,13 @@ impl NodeState {
 
     /// Moves the own branch aside and issues its messages again, in one write.
     fn move_branch(&mut self, log: LogId) {
-        let Some(mending) = self.forks.mending.get(&log) else { return };
+        let Some(branch) = self.forks.mending.get(&log).and_then(|mending| mending.branch.as_ref()) else {
+            return;
+        };
         let Some(row) = self.logs.all.get(&log) else { return };
         let descriptor = row.descriptor.clone();
-        let (from, same) = (mending.same.number.saturating_add(1), mending.same);
-        let drafts: Vec<_> = mending.branch.iter().flatten().filter_map(again).collect();
+        let (from, same) = (branch.same.number.saturating_add(1), branch.same);
+        let drafts: Vec<_> = branch.entries.iter().filter_map(again).collect();
         for (_, message, _) in &drafts {
             self.logs.is_news(*message);
         }
@@ -191,9 +220,8 @@ impl NodeState {
             (row.end, row.tail) = (end, end);
         }
         self.forks.mended.insert(log);
-        if let Some(mending) = mending {
-            self.tell_head(mending.link, log);
-        }
+        let links = mending.into_iter().flat_map(|mending| mending.links.into_keys());
+        links.for_each(|link| self.tell_head(link, log));
     }
 
     /// Own entries that came back into a log which had parted: others may hold the other branch, so their messages are

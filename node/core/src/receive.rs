@@ -202,7 +202,7 @@ impl NodeState {
                 return;
             }
             let Some(due) = link.sync.due.pop_front() else { return };
-            let heads: Vec<Head> = due.logs.iter().map(|log| self.claimed_head(log)).collect();
+            let heads: Vec<Head> = due.logs.iter().map(|log| self.claimed_head(id, log)).collect();
             let frame = Acknowledge { conversation: due.conversation, heads: BoundedVec::first(heads) };
             self.post(id, Frame::new(Kind::Acknowledge, &frame));
         }

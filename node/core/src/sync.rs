@@ -116,6 +116,11 @@ impl Loads {
     pub(crate) fn forget_link(&mut self, gone: LinkId) {
         self.all.retain(|_, purpose| !matches!(purpose, Purpose::Push { link, .. } if *link == gone));
     }
+
+    /// What is read of a log that is not mended any more is not for the next time that it is.
+    pub(crate) fn forget_fork(&mut self, gone: &LogId) {
+        self.all.retain(|_, purpose| !matches!(purpose, Purpose::Fork(log) if log == gone));
+    }
 }
 
 /// The bucket of a digest that a log falls into.
@@ -325,7 +330,7 @@ impl NodeState {
     ) {
         let logs: Vec<LogId> =
             self.logs.of(&conversation).map(|(log, _)| *log).filter(|log| pick(log)).collect();
-        let heads: Vec<Head> = logs.iter().map(|log| self.claimed_head(log)).collect();
+        let heads: Vec<Head> = logs.iter().map(|log| self.claimed_head(id, log)).collect();
         let frames = heads.len().div_ceil(MAX_HEADS).max(1);
         let mut heads = heads.into_iter();
         for at in 1..=frames {

@@ -121,7 +121,7 @@ fn a_copy_from_before_the_first_word_is_found_out_too() {
 }
 
 /// Alice's copy goes back to two messages and then writes on before it meets anybody.
-fn forked(mine: &[&str]) -> (Stage, usize, usize) {
+fn about_to_meet(mine: &[&str]) -> (Stage, usize, usize) {
     let (mut stage, alice, bob) = Stage::two();
     says_all(&mut stage, alice, bob, &["1", "2"]);
     let copy = stage.pcs[alice].disk.clone();
@@ -132,6 +132,11 @@ fn forked(mine: &[&str]) -> (Stage, usize, usize) {
     stage.start(alice);
     says_all(&mut stage, alice, bob, mine);
     stage.heal();
+    (stage, alice, bob)
+}
+
+fn forked(mine: &[&str]) -> (Stage, usize, usize) {
+    let (mut stage, alice, bob) = about_to_meet(mine);
     stage.connect(alice, bob);
     stage.seconds(5);
     (stage, alice, bob)
@@ -153,6 +158,70 @@ fn what_was_written_on_both_branches_reaches_everybody_once() {
         assert!(stage.delivered(alice, request));
         assert_eq!(stage.texts(bob, alice, bob), stage.texts(alice, alice, bob));
     }
+}
+
+#[test]
+fn a_fork_is_mended_on_the_link_that_stays_when_another_goes_meanwhile() {
+    for (moment, alice_dials) in (1..15).flat_map(|moment| [(moment, true), (moment, false)]) {
+        let (mut stage, alice, bob) = about_to_meet(&["a", "b", "c"]);
+        stage.connect(alice, bob);
+        stage.run(stage::TICK * moment);
+        // What was on its way is lost, and both learn only in time that the first link is dead.
+        stage.moves(bob, "192.168.1.77:7420".parse().unwrap());
+        let (from, to) = if alice_dials { (alice, bob) } else { (bob, alice) };
+        stage.connect(from, to);
+        stage.seconds(30);
+        assert_eq!(stage.open_links(alice, bob), 1);
+        for at in [alice, bob] {
+            let texts = sorted(stage.texts(at, alice, bob));
+            assert_eq!(texts, ["1", "2", "3", "4", "a", "b", "c"], "{at}, {moment} ms, {alice_dials}");
+        }
+        let request = stage.says(alice, bob, "afterwards");
+        stage.settle();
+        assert!(stage.delivered(alice, request), "{moment} ms, {alice_dials}");
+    }
+}
+
+#[test]
+fn a_fork_is_mended_by_a_colleague_who_stays_when_another_goes_meanwhile() {
+    for moment in 1..15 {
+        let (mut stage, alice, [desk, laptop]) = colleagues_with_the_other_branch();
+        stage.connect(alice, desk);
+        stage.connect(alice, laptop);
+        stage.run(stage::TICK * moment);
+        stage.crash(desk);
+        stage.seconds(20);
+        for at in [alice, laptop] {
+            let texts = sorted(stage.texts(at, alice, laptop));
+            assert_eq!(texts, ["1", "2", "3", "4", "x", "y", "z"], "{at}, after {moment} ms");
+        }
+    }
+}
+
+/// Bob's desk and laptop hold four messages; alice's copy went back to two and then wrote on. Nobody is linked to her.
+fn colleagues_with_the_other_branch() -> (Stage, usize, [usize; 2]) {
+    let mut stage = Stage::new();
+    let (alice, desk) = (stage.pc(1, "alice"), stage.pc(2, "bob"));
+    let certificate = stage.org.certificate("bob", 3);
+    let chain = stage.org.second_chain("bob", 2, 3);
+    let laptop = stage.pc_with(3, certificate, chain);
+    stage.start(laptop);
+    for at in [desk, laptop] {
+        stage.connect(alice, at);
+    }
+    stage.settle();
+    says_all(&mut stage, alice, desk, &["1", "2"]);
+    let copy = stage.pcs[alice].disk.clone();
+    says_all(&mut stage, alice, desk, &["3", "4"]);
+    stage.crash(alice);
+    stage.pcs[alice].disk = copy;
+    for at in [desk, laptop] {
+        stage.cut(alice, at);
+    }
+    stage.start(alice);
+    says_all(&mut stage, alice, desk, &["x", "y", "z"]);
+    stage.heal();
+    (stage, alice, [desk, laptop])
 }
 
 #[test]
