@@ -10,8 +10,10 @@
 //! peers with two branches cannot keep it going.
 
 use crate::boot::LinkId;
+use crate::limits::STORE_RETRY;
 use crate::output::{Change, StoredEntry};
 use crate::state::NodeState;
+use crate::timers::Timer;
 use crate::writes::Write;
 use lanchat_proto::codec::BoundedVec;
 use lanchat_proto::entry::{Entry, EntryKind, LogEnd, WireEntry};
@@ -47,6 +49,8 @@ pub(crate) struct Forks {
     mending: BTreeMap<LogId, Mending>,
     /// Logs whose entries from peers are issued again, since others may hold the other branch.
     mended: BTreeSet<LogId>,
+    /// Logs whose branch could not be moved aside yet.
+    put_off: BTreeSet<LogId>,
 }
 
 /// A message to be issued again.
@@ -205,23 +209,31 @@ impl NodeState {
             self.logs.is_news(*message);
         }
         let Ok(entries) = self.append(&descriptor, drafts) else {
-            self.forks.mending.remove(&log);
+            self.branch_moved(log, None);
             return;
         };
         let write = Write { entries, moved: Some((log, same)), ..Write::default() };
         self.write(write, vec![Change::Branch { log, from }]);
     }
 
-    /// The own branch is moved aside, or could not be; the latter is tried again at the next proof.
+    /// The own branch is moved aside, or could not be; the latter is tried again after a while.
     pub(crate) fn branch_moved(&mut self, log: LogId, end: Option<LogEnd>) {
-        let mending = self.forks.mending.remove(&log);
-        let Some(end) = end else { return };
+        let Some(end) = end else {
+            self.forks.put_off.insert(log);
+            self.timers.set_once(Timer::StoreRetry, self.after(STORE_RETRY));
+            return;
+        };
         if let Some(row) = self.logs.all.get_mut(&log) {
             (row.end, row.tail) = (end, end);
         }
         self.forks.mended.insert(log);
-        let links = mending.into_iter().flat_map(|mending| mending.links.into_keys());
-        links.for_each(|link| self.tell_head(link, log));
+        let mending = self.forks.mending.remove(&log).unwrap_or_default();
+        mending.links.into_keys().for_each(|link| self.tell_head(link, log));
+    }
+
+    /// Moves the branches aside that could not be.
+    pub(crate) fn move_branches(&mut self) {
+        std::mem::take(&mut self.forks.put_off).into_iter().for_each(|log| self.move_branch(log));
     }
 
     /// Own entries that came back into a log which had parted: others may hold the other branch, so their messages are

@@ -238,6 +238,7 @@ impl NodeState {
         for log in std::mem::take(&mut self.writes.emptying) {
             self.read_beginning(log, true);
         }
+        self.move_branches();
         for (link, log) in std::mem::take(&mut self.writes.owed) {
             if self.links.get(link).is_some() {
                 self.tell_head(link, log);

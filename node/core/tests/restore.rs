@@ -198,6 +198,24 @@ fn a_fork_is_mended_by_a_colleague_who_stays_when_another_goes_meanwhile() {
     }
 }
 
+#[test]
+fn a_fork_is_mended_when_the_disk_works_again() {
+    let moods = [DiskMood::Failing { written: false }, DiskMood::Failing { written: true }, DiskMood::Blind];
+    for (moment, mood) in (1..15).flat_map(|moment| moods.map(|mood| (moment, mood))) {
+        let (mut stage, alice, bob) = about_to_meet(&["a", "b", "c"]);
+        stage.connect(alice, bob);
+        stage.run(stage::TICK * moment);
+        stage.set_mood(alice, mood);
+        stage.seconds(7);
+        stage.set_mood(alice, DiskMood::Fine);
+        stage.seconds(20);
+        for at in [alice, bob] {
+            let texts = sorted(stage.texts(at, alice, bob));
+            assert_eq!(texts, ["1", "2", "3", "4", "a", "b", "c"], "{at}, after {moment} ms, {mood:?}");
+        }
+    }
+}
+
 /// Bob's desk and laptop hold four messages; alice's copy went back to two and then wrote on. Nobody is linked to her.
 fn colleagues_with_the_other_branch() -> (Stage, usize, [usize; 2]) {
     let mut stage = Stage::new();
