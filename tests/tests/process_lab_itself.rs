@@ -144,17 +144,30 @@ fn about_the_share_of_packets_is_lost_that_was_asked_for() {
     let lab = Lab::new();
     let (alice, bob) = (lab.host(), lab.host());
     let ear = bob.inside(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
-    ear.set_read_timeout(Some(SOON)).unwrap();
+    ear.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let to = (bob.address(), ear.local_addr().unwrap().port());
     let mouth = alice.inside(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
     let arrived = |count: u32| {
         let mut arrived = 0;
-        for _ in 0..count / 50 {
+        for batch in 0..count / 50 {
             (0..50).for_each(|_| drop(mouth.send_to(b"x", to)));
-            ear.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-            while ear.recv(&mut [0; 8]).is_ok() {
-                arrived += 1;
-            }
+            // Packets keep their order: what is not there before the batch's last word, said until it is heard, is lost.
+            within(5 * SECOND, "the batch has crossed", || {
+                mouth.send_to(&batch.to_be_bytes(), to).unwrap();
+                let mut heard = [0; 8];
+                while let Ok(len) = ear.recv(&mut heard) {
+                    match &heard[..len] {
+                        b"x" => arrived += 1,
+                        // One of the batch before may have been said twice.
+                        word => {
+                            if word == batch.to_be_bytes() {
+                                return true;
+                            }
+                        }
+                    }
+                }
+                false
+            });
         }
         arrived
     };
@@ -264,6 +277,8 @@ fn leftovers_of_a_killed_run_are_removed() {
     assert!(added.success());
     let mut inside =
         std::process::Command::new("ip").args(["netns", "exec", &name, "sleep", "600"]).spawn().unwrap();
+    let net = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).ok();
+    within(5 * SECOND, "it is in there", || net(&inside.id().to_string()) != net("self"));
     // Only the first lab of a process tidies up, and another test may have had it.
     lanchat_tests::lab::remove_leftovers();
     assert!(!std::path::Path::new("/run/netns").join(&name).exists());

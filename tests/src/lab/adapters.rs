@@ -77,6 +77,8 @@ impl Lab {
         let Adapter { name, port, v4, v6, link_local, .. } = adapter;
         let host = &place.namespace;
         ip_in(&self.switch(), &format!("link add {port} type veth peer name {name} netns {host}"));
+        // Nobody speaks at the switch's end of the cable.
+        ip_in(&self.switch(), &format!("link set {port} addrgenmode none"));
         // Addresses that stories can name, and that are there at once.
         ip_in(host, &format!("link set {name} addrgenmode none"));
         ip_in(host, &format!("link set {name} up"));
