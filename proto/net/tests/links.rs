@@ -134,7 +134,7 @@ async fn an_orderly_close_does_not_wait_for_ever_for_a_reader_that_reads_nothing
 
 #[tokio::test]
 async fn strangers_do_not_pile_up_in_front_of_a_slow_owner() {
-    let limits = NetLimits { events: 1, hello_deadline: Duration::from_millis(300), ..NetLimits::default() };
+    let limits = NetLimits { events: 1, hello_deadline: Duration::from_secs(1), ..NetLimits::default() };
     let (mut a, mut b) = (Device::new(1).await, Device::with(2, limits).await);
     for dial in 0..3 {
         a.dial(dial, Some(b.id()), vec![b.at]);
@@ -185,7 +185,7 @@ async fn what_follows_the_answer_waits_until_the_dialler_has_judged_it() {
 
 #[tokio::test]
 async fn whoever_is_not_admitted_in_time_is_closed_on_both_sides() {
-    let limits = NetLimits { hello_deadline: Duration::from_millis(300), ..NetLimits::default() };
+    let limits = NetLimits { hello_deadline: Duration::from_secs(1), ..NetLimits::default() };
     let (mut a, mut b) = (Device::new(1).await, Device::with(2, limits).await);
     let (_at_a, _at_b) = stranger_link(&mut a, &mut b).await;
     assert_eq!(b.closed().await, CloseReason::HelloDeadline);
