@@ -1,7 +1,7 @@
 //! What can go wrong with machines: crashes, old copies, wrong clocks, and the coordinator's own life.
 
 use crate::net::{At, OFFICE};
-use crate::office::{self, ENROLMENTS};
+use crate::office::{self, ENROLMENTS, Enrolment};
 use crate::pc::{Job, Standing};
 use crate::time::{MS, Micros};
 use crate::world::{Event, World};
@@ -152,23 +152,28 @@ impl World {
     /// The user of a machine logs in again after a kick, if the coordinator runs.
     pub fn log_in(&mut self, at: At) {
         let Some(pc) = self.pc(at).filter(|pc| pc.standing == Standing::Kicked) else { return };
-        let (device, expelled) = (pc.device(), pc.expelled);
+        // A kick after this moment waits behind the login, and strikes the certificate that it brings.
+        let login = Enrolment { at, run: pc.run, expelled: pc.expelled };
+        let device = pc.device();
         let Ok(frame) = office::login(&pc.person.name) else { return };
         if self.office.core.is_none() {
             return;
         }
         self.trace.say(self.now, || format!("{at} logs in again"));
         let number = ENROLMENTS + (1 << 40) + self.draw_number();
-        // A kick after this moment waits behind the login, and strikes the certificate that it brings.
-        self.office.enrolling.insert(number, (at, expelled));
+        self.office.enrolling.insert(number, login);
         let link = LinkId(number);
         let run = self.office.run;
         self.tell_office(run, Input::Opened { link, device, remote: self.net.home(at), dial: None });
         self.tell_office(run, Input::Frame { link, frame });
     }
 
-    /// The shell got a new certificate: the program goes on with it.
-    pub(crate) fn enrolled(&mut self, at: At, certificate: Certificate, expelled: u32) {
+    /// The shell got a new certificate: the program goes on with it. A login ends with the program that it was made at.
+    pub(crate) fn enrolled(&mut self, login: Enrolment, certificate: Certificate) {
+        let Enrolment { at, run, expelled } = login;
+        if self.pc(at).is_none_or(|pc| pc.run != run) {
+            return;
+        }
         self.crash(at, false);
         if let Some(pc) = self.pc_mut(at) {
             pc.disk.certificate = certificate;
@@ -219,13 +224,13 @@ impl World {
         let run = self.office.run;
         match output {
             Output::Send { link, frame } => {
-                if let Some((at, expelled)) = self.office.enrolling.get(&link.0).copied() {
+                if let Some(login) = self.office.enrolling.get(&link.0).copied() {
                     if frame.known() == Some(Kind::Enrolled)
                         && let Ok(enrolled) = frame.decode::<Enrolled>()
                     {
                         self.office.enrolling.remove(&link.0);
                         let certificate = Box::new(enrolled.certificate);
-                        self.push(self.now + MS, Event::Enrolled { at, certificate, expelled });
+                        self.push(self.now + MS, Event::Enrolled { login, certificate });
                     }
                 } else if let Some(side) = self.office_side(link.0) {
                     self.transmit(link.0, side, frame);

@@ -36,14 +36,25 @@ pub struct Office {
     pub disk: Loaded,
     /// The write under way.
     pub writing: Option<(u64, Vec<Change>)>,
-    /// Devices that enrol, by link.
-    pub enrolling: BTreeMap<u64, (At, u32)>,
+    /// Logins under way, by link.
+    pub enrolling: BTreeMap<u64, Enrolment>,
     /// The moment for which a timer is set.
     pub timer: Option<u64>,
     /// Whether it carries circuits, from its next start on.
     pub relay_terms: Option<RelayTerms>,
     /// Where circuits meet.
     pub relay: Relay,
+}
+
+/// A login of a machine's user.
+#[derive(Clone, Copy, Debug)]
+pub struct Enrolment {
+    /// The machine.
+    pub at: At,
+    /// The run of its program that logs in.
+    pub run: u32,
+    /// How often its user was kicked or banned before.
+    pub expelled: u32,
 }
 
 /// A device with everything it starts from.

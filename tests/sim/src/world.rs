@@ -6,7 +6,7 @@
 use crate::files::{Files, Step};
 use crate::model::Model;
 use crate::net::{At, Item, Network, OFFICE};
-use crate::office::{Office, Person};
+use crate::office::{Enrolment, Office, Person};
 use crate::pc::Pc;
 use crate::relay::Circuit;
 use crate::rng::Rng;
@@ -44,7 +44,7 @@ pub(crate) enum Event {
     Tell { at: At, run: u32, input: Box<Input> },
     OfficeDisk { run: u32 },
     File { at: At, number: u64, step: Step },
-    Enrolled { at: At, certificate: Box<Certificate>, expelled: u32 },
+    Enrolled { login: Enrolment, certificate: Box<Certificate> },
 }
 
 impl Event {
@@ -59,8 +59,8 @@ impl Event {
             | Self::Place { at, .. }
             | Self::PlaceFails { at, .. }
             | Self::Wake { at }
-            | Self::File { at, .. }
-            | Self::Enrolled { at, .. } => Some(*at),
+            | Self::File { at, .. } => Some(*at),
+            Self::Enrolled { login, .. } => Some(login.at),
             Self::OfficeDisk { .. } | Self::Circuit(_) => Some(OFFICE),
             Self::Opened { conn, side, .. }
             | Self::Arrive { conn, side }
@@ -250,7 +250,7 @@ impl World {
             Event::Tell { at, run, input } => self.tell(at, run, *input),
             Event::OfficeDisk { run } => self.office_disk(run),
             Event::File { at, number, step } => self.file_step(at, number, step),
-            Event::Enrolled { at, certificate, expelled } => self.enrolled(at, *certificate, expelled),
+            Event::Enrolled { login, certificate } => self.enrolled(login, *certificate),
         }
     }
 

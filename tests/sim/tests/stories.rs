@@ -142,6 +142,25 @@ fn a_kicked_user_is_out_within_two_seconds_and_may_return() {
 }
 
 #[test]
+fn a_login_that_its_machine_did_not_live_to_see_the_end_of_undoes_no_later_one() {
+    let mut w = World::seeded(8);
+    let [alice, bob] = w.cast(["alice", "bob"]);
+    w.freeze(bob, 30 * SECOND);
+    w.expel(bob, false);
+    w.log_in(bob);
+    w.run_for(SECOND);
+    w.crash(bob, true);
+    w.start(bob);
+    w.run_for(SECOND);
+    w.expel(bob, false);
+    w.log_in(bob);
+    w.run_for(60 * SECOND);
+    assert!(w.sees(alice, bob) && w.sees(bob, alice));
+    w.settle();
+    w.check();
+}
+
+#[test]
 fn a_banned_user_stays_out_while_the_coordinator_is_down() {
     let mut w = World::seeded(9);
     let [alice, bob, carol] = w.cast(["alice", "bob", "carol"]);
