@@ -199,6 +199,24 @@ fn a_fork_is_mended_by_a_colleague_who_stays_when_another_goes_meanwhile() {
 }
 
 #[test]
+fn a_fork_is_mended_when_a_colleague_who_went_meanwhile_is_back() {
+    for moment in 1..15 {
+        let (mut stage, alice, bob) = about_to_meet(&["a", "b", "c"]);
+        stage.connect(alice, bob);
+        stage.run(stage::TICK * moment);
+        stage.crash(bob);
+        stage.settle();
+        stage.start(bob);
+        stage.connect(bob, alice);
+        stage.seconds(20);
+        for at in [alice, bob] {
+            let texts = sorted(stage.texts(at, alice, bob));
+            assert_eq!(texts, ["1", "2", "3", "4", "a", "b", "c"], "{at}, after {moment} ms");
+        }
+    }
+}
+
+#[test]
 fn a_fork_is_mended_when_the_disk_works_again() {
     let moods = [DiskMood::Failing { written: false }, DiskMood::Failing { written: true }, DiskMood::Blind];
     for (moment, mood) in (1..15).flat_map(|moment| moods.map(|mood| (moment, mood))) {
