@@ -354,9 +354,15 @@ impl World {
                     core.fetch_goes_on(&offer);
                 }
                 let Some(fetch) = self.files.fetches.get_mut(&(at, offer)) else { return };
+                let run = fetch.run;
                 fetch.silent = 0;
                 fetch.pieces = fetch.pieces.saturating_sub(1);
                 let whole = fetch.pieces == 0;
+                // No chance is drawn, so that whatever else a schedule brings stays as it is.
+                if whole && !self.files.calm && number % 8 == 0 {
+                    self.is_whole(at, run, offer);
+                    return self.fetch_ends(at, order, FetchEnd::NoRoom);
+                }
                 if whole && let Some(pc) = self.pc_mut(at) {
                     pc.disk.saved.insert(offer);
                     self.files.saved += 1;

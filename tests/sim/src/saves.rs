@@ -31,6 +31,14 @@ impl Saves {
 }
 
 impl World {
+    /// The last piece of a file is here, and there is no room where it is to be saved.
+    pub(crate) fn is_whole(&mut self, at: At, run: u32, offer: MessageId) {
+        if let Some(pc) = self.pc_mut(at) {
+            pc.disk.whole.insert(offer);
+        }
+        self.tell(at, run, Input::FileWhole { offer });
+    }
+
     /// A program starts, and looks at what the one before left.
     pub(crate) fn tell_whole(&mut self, at: At) {
         let Some((run, disk)) = self.pc(at).map(|pc| (pc.run, &pc.disk)) else { return };
