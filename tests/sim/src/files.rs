@@ -359,7 +359,7 @@ impl World {
                 fetch.pieces = fetch.pieces.saturating_sub(1);
                 let whole = fetch.pieces == 0;
                 // No chance is drawn, so that whatever else a schedule brings stays as it is.
-                if whole && !self.files.calm && number % 8 == 0 {
+                if whole && !self.files.calm && number.is_multiple_of(8) {
                     self.is_whole(at, run, offer);
                     return self.fetch_ends(at, order, FetchEnd::NoRoom);
                 }
