@@ -241,7 +241,11 @@ impl Driver {
                     self.answers.push_back(Input::DialFailed { dial, attempts, reason });
                 }
             }
-            Output::Reserve { .. } | Output::Release | Output::Fetch(_) | Output::SaveFile { .. } | Output::StopFile { .. } => {}
+            Output::Reserve { .. }
+            | Output::Release
+            | Output::Fetch(_)
+            | Output::SaveFile { .. }
+            | Output::StopFile { .. } => {}
             Output::Persist { id, changes } => {
                 let stored = self.store.apply(&changes).map(|()| Input::Stored { id });
                 self.answers.push_back(stored.unwrap_or_else(|error| {
