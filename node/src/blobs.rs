@@ -25,6 +25,7 @@ pub use source::OfferError;
 use crate::config::Settings;
 use crate::platform;
 use fetcher::Running;
+pub use finish::SaveError;
 use lanchat_net::LinkId as NetLink;
 use lanchat_node_core::boot::{LinkId, StoredTransfer};
 use lanchat_node_core::input::FetchEnd;

@@ -7,6 +7,7 @@
 
 mod run;
 
+use super::finish::SaveError;
 use super::partial::{Confirmed, Found, Partial};
 use super::shelf::{KeptPath, Owner, Part};
 use super::{Files, FromFiles, finish, limits, source, space};
@@ -364,6 +365,6 @@ fn failure(error: &io::Error) -> FetchEnd {
     if space::is_full(error) {
         FetchEnd::NoRoom
     } else {
-        FetchEnd::Failed(format!("it cannot be saved: {error}"))
+        FetchEnd::Failed(SaveError::from(error).to_string())
     }
 }

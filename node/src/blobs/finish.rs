@@ -19,6 +19,30 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempPath;
 use unicode_normalization::UnicodeNormalization;
 
+/// Why a file cannot be saved, as people are told.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SaveError {
+    /// The system does not let this program write there.
+    #[error("the directory for it may not be written to")]
+    NotAllowed,
+    /// Nothing lies there, or something else does.
+    #[error("the directory for it is missing, or is not a directory")]
+    NoDirectory,
+    /// What the system says.
+    #[error("it cannot be saved: {0}")]
+    Other(String),
+}
+
+impl From<&io::Error> for SaveError {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::NotAllowed,
+            io::ErrorKind::NotADirectory | io::ErrorKind::NotFound => Self::NoDirectory,
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
 /// A whole file that is to be saved.
 pub(super) struct Whole<'a> {
     pub(super) offer: MessageId,
@@ -43,7 +67,7 @@ pub(super) fn save(
     dir: &Path,
     mut about_to: impl FnMut(Part, &Path) -> io::Result<()>,
 ) -> io::Result<PathBuf> {
-    std::fs::create_dir_all(dir)?;
+    make_dir(dir)?;
     ready(whole.file, &whole.path, whole.changed)?;
     if let Some(tried) = whole.tried.as_deref().filter(|tried| is_empty_file(tried)) {
         // The name was taken, and the program ended before the file came there.
@@ -81,6 +105,15 @@ pub(super) fn save(
         }
     }
     Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many files of this name"))
+}
+
+/// Makes the directory, if it is not there.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(dir).map_err(|error| match error.kind() {
+        // Something else lies there.
+        io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+        _ => error,
+    })
 }
 
 /// Brings a file to the disk as it is to be, but for its name: mark and time go with it.

@@ -89,8 +89,10 @@ pub fn chinese_transfer_error(code: &str) -> Option<&'static str> {
     Some(match code {
         "changed" => "文件在发送方已被更改",
         "gone" => "文件在发送方已不存在",
+        "no_directory" => "保存目录不存在，或不是目录",
         "no_room" => "磁盘空间不足",
         "not_offered" => "对方不再提供该文件",
+        "not_writable" => "保存目录没有写入权限",
         "paused" => "对方已暂停",
         "refused" => "对方不发送该文件",
         _ => return None,

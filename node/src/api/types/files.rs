@@ -1,6 +1,6 @@
 //! The JSON of files and transfers.
 
-use crate::blobs::Progress;
+use crate::blobs::{Progress, SaveError};
 use lanchat_node_core::boot::TransferState;
 use lanchat_node_core::view::{NO_ROOM, TransferView};
 use lanchat_proto::entry::FileBody;
@@ -10,12 +10,22 @@ use std::path::PathBuf;
 use utoipa::ToSchema;
 
 /// Codes of what can go wrong with a transfer, for the languages' completeness.
-pub const TRANSFER_CODES: &[&str] =
-    &["changed", "gone", "no_room", "not_offered", "other", "paused", "refused"];
+pub const TRANSFER_CODES: &[&str] = &[
+    "changed",
+    "gone",
+    "no_directory",
+    "no_room",
+    "not_offered",
+    "not_writable",
+    "other",
+    "paused",
+    "refused",
+];
 
 /// The code of what went wrong; what is kept of it is the line for people.
 fn error_code(line: &str) -> Option<&'static str> {
     let is = |refusal: BlobRefusal| line == refusal.to_string();
+    let here = |error: SaveError| line == error.to_string();
     match line {
         "" => None,
         NO_ROOM => Some("no_room"),
@@ -24,6 +34,8 @@ fn error_code(line: &str) -> Option<&'static str> {
         _ if is(BlobRefusal::Gone) => Some("gone"),
         _ if is(BlobRefusal::Changed) => Some("changed"),
         _ if is(BlobRefusal::Other) => Some("refused"),
+        _ if here(SaveError::NotAllowed) => Some("not_writable"),
+        _ if here(SaveError::NoDirectory) => Some("no_directory"),
         _ => Some("other"),
     }
 }
@@ -142,7 +154,8 @@ mod tests {
 
     #[test]
     fn every_code_of_a_failure_is_listed() {
-        let lines = [NO_ROOM.to_owned(), "whatever".to_owned()].into_iter().chain(
+        let here = [SaveError::NotAllowed, SaveError::NoDirectory, SaveError::Other("whatever".to_owned())];
+        let lines = here.map(|error| error.to_string()).into_iter().chain([NO_ROOM.to_owned()]).chain(
             [
                 BlobRefusal::Paused,
                 BlobRefusal::NotOffered,
