@@ -232,11 +232,11 @@ impl Files {
         let inner = Inner {
             shelf,
             downloads: downloads.to_path_buf(),
+            up: Gate::new(settings.clone(), |settings| settings.rate_limit_up),
+            down: Gate::new(settings.clone(), |settings| settings.rate_limit_down),
             settings,
             to_loop,
             hashing: Semaphore::new(limits::HASHING),
-            up: Gate::default(),
-            down: Gate::default(),
             waits,
             stopping: Arc::default(),
             beginning: Mutex::default(),

@@ -24,6 +24,8 @@ const MAX_FILE: u64 = 256 * 1024;
 const MAX_LISTEN: usize = 16;
 /// Bytes of any one text setting. A longer one is refused.
 const MAX_TEXT_SETTING: usize = 4096;
+/// Bytes a second of a limit. A lower one is refused: it is a slip of the pen, since nothing ends under it.
+const MIN_RATE: u64 = 1024;
 
 /// Settings that are wrong, or could not be read or written. One line for a person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -196,6 +198,15 @@ fn size(value: &Value) -> Result<u64, String> {
     }
 }
 
+fn rate(value: &Value) -> Result<u64, String> {
+    match size(value)? {
+        low @ 1..MIN_RATE => {
+            Err(format!("{low} bytes a second is too little: 1KiB or more is needed, or 0 for no limit"))
+        }
+        rate => Ok(rate),
+    }
+}
+
 /// Whether a text is `/ip4/ADDRESS/tcp/PORT` or `/ip6/ADDRESS/tcp/PORT`.
 #[must_use]
 pub fn is_listen_address(text: &str) -> bool {
@@ -261,8 +272,8 @@ impl Settings {
             "coordinator" => self.coordinator = coordinator(value).map_err(bad)?,
             "mdns" => self.mdns = boolean(value).map_err(bad)?,
             "listen" => self.listen = listen(value).map_err(bad)?,
-            "rate_limit_up" => self.rate_limit_up = size(value).map_err(bad)?,
-            "rate_limit_down" => self.rate_limit_down = size(value).map_err(bad)?,
+            "rate_limit_up" => self.rate_limit_up = rate(value).map_err(bad)?,
+            "rate_limit_down" => self.rate_limit_down = rate(value).map_err(bad)?,
             "notifications" => self.notifications = boolean(value).map_err(bad)?,
             "lang" => {
                 let given = optional(value).map_err(bad)?;

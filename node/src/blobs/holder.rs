@@ -72,10 +72,9 @@ pub(super) async fn carry(
     (source, link, open): (SourceId, Link, BlobOpen),
     mut to_holder: mpsc::Receiver<ToHolder>,
     events: mpsc::Sender<FromHolder>,
-    pace: impl Fn() -> u64,
     (gate, patience): (&Gate, Duration),
 ) {
-    let talk = talk((source, &link, &open), &mut to_holder, &events, pace, (gate, patience));
+    let talk = talk((source, &link, &open), &mut to_holder, &events, (gate, patience));
     if let Err(error) = talk.await {
         tracing::debug!(%error, "The stream to a holder ended");
     }
@@ -87,7 +86,6 @@ async fn talk(
     (source, link, open): (SourceId, &Link, &BlobOpen),
     to_holder: &mut mpsc::Receiver<ToHolder>,
     events: &mpsc::Sender<FromHolder>,
-    pace: impl Fn() -> u64,
     (gate, patience): (&Gate, Duration),
 ) -> Result<(), StreamError> {
     let (mut reader, mut writer) = link.open_stream().await?.split();
@@ -123,7 +121,10 @@ async fn talk(
                 let kind = frame.known();
                 // A holder's few words about the file need not wait behind files.
                 if !matches!(kind, Some(Kind::BlobHave | Kind::BlobRefused)) {
-                    gate.pass(frame.payload.len(), pace()).await;
+                    tokio::select! {
+                        () = gate.pass(frame.payload.len()) => {}
+                        () = events.closed() => return Ok(()),
+                    }
                 }
                 if events.send(FromHolder::Frame(source, frame)).await.is_err() {
                     return Ok(());

@@ -228,8 +228,7 @@ impl Files {
                 };
                 let sent = match answer {
                     Some(Answered::Piece(ask, bytes)) => {
-                        let rate = self.0.settings.borrow().rate_limit_up;
-                        if !taken.held(self.0.up.pass(bytes.len(), rate)).await {
+                        if !taken.held(self.0.up.pass(bytes.len())).await {
                             return End::Stopped;
                         }
                         let piece = Piece { unit: ask.unit, offset: ask.offset, bytes: &bytes };

@@ -28,6 +28,8 @@ fn a_bad_value_is_refused_and_the_file_stays() {
         ("auto_accept_max", "-1"),
         ("auto_accept_max", "25 parsecs"),
         ("rate_limit_up", "99999999999999999999"),
+        ("rate_limit_up", "5"),
+        ("rate_limit_down", "1023B"),
         ("listen", "0.0.0.0:7420"),
         ("listen", "/ip4/::1/tcp/1"),
         ("listen", "/ip4/1.2.3.4/udp/1"),
@@ -70,6 +72,7 @@ fn a_broken_file_is_named_with_its_line_and_left() {
         ("mdns = true\n\ncolour = 3\n", 3),
         ("mdns = 1\n", 1),
         ("[listen]\na=1\n", 1),
+        ("mdns = true\nrate_limit_down = 5\n", 2),
     ] {
         let (dir, path) = with_file(source);
         let Err(ConfigError::Syntax { line: found, .. }) = Config::open(dir.path()) else {
@@ -97,6 +100,19 @@ fn sizes_are_bytes_or_units() {
     for bad in ["", "MiB", "1.5MiB", "-1", "9999999TiB", "1XB"] {
         assert!(parse_size(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_limit_is_none_or_enough_to_move_something() {
+    let (dir, _) = with_file("");
+    let config = Config::open(dir.path()).unwrap();
+    for (given, bytes) in [("1KiB", 1024), ("5MiB", 5 << 20), ("0", 0)] {
+        config.set("rate_limit_down", given).unwrap();
+        assert_eq!(config.current().rate_limit_down, bytes);
+    }
+    let error = config.set("rate_limit_down", "5").unwrap_err().to_string();
+    let line = "rate_limit_down: 5 bytes a second is too little: 1KiB or more is needed, or 0 for no limit";
+    assert_eq!(error, line);
 }
 
 #[cfg(unix)]

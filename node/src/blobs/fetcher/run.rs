@@ -186,9 +186,8 @@ impl<'a> Run<'a> {
         fetch.source_came(source, order.relayed);
         let (events, files, open) = (self.events.0.clone(), self.files.clone(), order.open);
         tokio::spawn(async move {
-            let pace = || files.0.settings.borrow().rate_limit_down;
             let bounds = (&files.0.down, files.0.waits.source);
-            holder::carry((source, link, open), to_holder, events, pace, bounds).await;
+            holder::carry((source, link, open), to_holder, events, bounds).await;
         });
         self.order = order;
     }

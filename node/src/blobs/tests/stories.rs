@@ -267,3 +267,26 @@ async fn what_comes_and_what_leaves_keeps_to_the_limits_of_the_settings() {
         assert!(begin.elapsed() > Duration::from_millis(600), "{:?}", begin.elapsed());
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_is_lifted_holds_back_nothing_that_waits_for_it() {
+    for limits_receiver in [true, false] {
+        let (from, sender, mut to, _receiver, link) = scene().await;
+        let limited = if limits_receiver { &to } else { &from };
+        // Hours for each piece.
+        limited.settings.send_modify(|settings| (settings.rate_limit_down, settings.rate_limit_up) = (5, 5));
+        let (settings, files) = (limited.settings.clone(), limited.files.clone());
+        let path = from.write("a", &content(3 << 20));
+        let row = row(offer(1), from.files.offer(&path, |_| {}).await.unwrap().file);
+        drop(serve(sender, from, Arc::new(Mutex::new(Ok(row.clone())))));
+        to.fetch(&row, &link);
+        soon("a piece waits", async {
+            while !files.0.down.is_shut() && !files.0.up.is_shut() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+        settings.send_modify(|settings| (settings.rate_limit_down, settings.rate_limit_up) = (0, 0));
+        assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Complete);
+    }
+}
