@@ -210,11 +210,20 @@ pub enum FileWord {
     Withdrawn,
     /// The receiver wanted it and does not any more.
     Cancelled,
+    /// The receiver wants it and cannot have or keep it as things are; it may try again.
+    Failed,
 }
 
 impl FileWord {
-    const ALL: &'static [Self] =
-        &[Self::Unknown, Self::Accepted, Self::Rejected, Self::Complete, Self::Withdrawn, Self::Cancelled];
+    const ALL: &'static [Self] = &[
+        Self::Unknown,
+        Self::Accepted,
+        Self::Rejected,
+        Self::Complete,
+        Self::Withdrawn,
+        Self::Cancelled,
+        Self::Failed,
+    ];
 }
 
 impl From<u32> for FileWord {

@@ -212,8 +212,13 @@ impl NodeState {
     /// Moves a transfer on by a decision that the others have to hear of: both are written at once, so that a crash
     /// does not leave the one without the other.
     fn decide(&mut self, offer: MessageId, state: TransferState, word: FileWord) {
+        self.decide_for(offer, state, "", word);
+    }
+
+    /// The same, with a reason.
+    fn decide_for(&mut self, offer: MessageId, state: TransferState, error: &str, word: FileWord) {
         let conversation = self.transfers.row(&offer).map(|row| row.conversation);
-        let changes = self.move_on(offer, state, "");
+        let changes = self.move_on(offer, state, error);
         if let Some(conversation) = conversation {
             self.say_of_file(conversation, offer, word, changes);
         }
@@ -228,7 +233,10 @@ impl NodeState {
         let impossible = Err(CommandError::TransferState(row.state));
         use TransferState as S;
         match act {
-            TransferAct::Accept if !mine && matches!(row.state, S::Offered | S::Failed | S::Rejected) => {
+            // One that is paused may have to go elsewhere than it was to go.
+            TransferAct::Accept
+                if !mine && matches!(row.state, S::Offered | S::Paused | S::Failed | S::Rejected) =>
+            {
                 self.hold(offer, false);
                 self.decide(offer, S::Waiting, FileWord::Accepted);
                 self.transfer_due(offer);
@@ -244,15 +252,23 @@ impl NodeState {
             // One that failed may be fetched again until it is withdrawn.
             TransferAct::Resume if row.state == S::Paused || (!mine && row.state == S::Failed) => {
                 self.hold(offer, false);
-                self.set_transfer(offer, S::Waiting, "");
+                if mine {
+                    self.set_transfer(offer, S::Waiting, "");
+                } else {
+                    self.decide(offer, S::Waiting, FileWord::Accepted);
+                }
                 self.weigh_words(offer);
                 self.transfer_due(offer);
                 if outgoing {
                     self.say_ready(&row);
                 }
             }
+            // What was rejected can be wanted after all, as long as it is offered.
             TransferAct::Cancel
-                if (outgoing || !mine) && (!row.state.is_over() || row.state == S::Failed) =>
+                if (outgoing || !mine)
+                    && (!row.state.is_over()
+                        || row.state == S::Failed
+                        || (outgoing && row.state == S::Rejected)) =>
             {
                 self.withdraw(offer, outgoing);
                 let word = if outgoing { FileWord::Withdrawn } else { FileWord::Cancelled };

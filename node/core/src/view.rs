@@ -140,6 +140,9 @@ pub struct UserView {
 /// The error of a transfer that is paused since there is no room for it here.
 pub const NO_ROOM: &str = "no room on the disk";
 
+/// The error of a transfer of the own user that its receiver could not have or keep.
+pub const FAILED_THERE: &str = "the receiver could not save it";
+
 /// A transfer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TransferView {
@@ -157,7 +160,7 @@ impl TransferView {
     pub fn can_be_accepted(&self) -> bool {
         let open = matches!(
             self.stored.state,
-            TransferState::Offered | TransferState::Failed | TransferState::Rejected
+            TransferState::Offered | TransferState::Paused | TransferState::Failed | TransferState::Rejected
         );
         open && !self.outgoing
     }

@@ -13,6 +13,7 @@ mod stage;
 use lanchat_node_core::boot::{AutoAccept, TransferState};
 use lanchat_node_core::input::{FetchEnd, TransferAct};
 use lanchat_node_core::output::{Answer, Change, FetchOrder};
+use lanchat_node_core::view::FAILED_THERE;
 use lanchat_node_core::view::TransferView;
 use lanchat_node_core::{Command, Input};
 use lanchat_proto::blob::BlobHash;
@@ -231,6 +232,82 @@ fn want_of_room_pauses_and_goes_on_by_itself_a_changed_source_fails() {
     stage.input(bob, Input::FetchEnded { offer, link, end: FetchEnd::Refused(BlobRefusal::Changed) });
     assert_eq!(state(&stage, bob), TransferState::Failed);
     assert!(acts(&mut stage, bob, offer, TransferAct::Accept), "a failed one may be tried again");
+}
+
+#[test]
+fn its_sender_is_told_that_a_file_could_not_be_saved_and_that_it_is_tried_again() {
+    let (mut stage, alice, bob) = Stage::two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    let end = FetchEnd::Failed("it is read-only".to_owned());
+    for again in [TransferAct::Resume, TransferAct::Accept] {
+        let link = orders(&stage, bob).last().unwrap().link;
+        stage.input(bob, Input::FetchEnded { offer, link, end: end.clone() });
+        stage.settle();
+        assert_eq!(
+            (state(&stage, alice), state(&stage, bob)),
+            (TransferState::Failed, TransferState::Failed)
+        );
+        assert_eq!(transfer(&stage, alice).stored.error, FAILED_THERE);
+        for at in [alice, bob] {
+            stage.crash(at);
+            stage.start(at);
+        }
+        stage.connect(alice, bob);
+        stage.settle();
+        assert_eq!(
+            (state(&stage, alice), state(&stage, bob)),
+            (TransferState::Failed, TransferState::Failed)
+        );
+        assert!(acts(&mut stage, bob, offer, again));
+        assert_eq!(
+            (state(&stage, alice), state(&stage, bob)),
+            (TransferState::Waiting, TransferState::Running)
+        );
+        assert!(transfer(&stage, alice).stored.error.is_empty());
+    }
+    let link = orders(&stage, bob).last().unwrap().link;
+    stage.input(bob, Input::FetchEnded { offer, link, end: FetchEnd::Complete });
+    stage.settle();
+    assert_eq!(state(&stage, alice), TransferState::Complete);
+}
+
+#[test]
+fn one_device_that_cannot_save_a_file_does_not_hide_that_another_wants_it() {
+    let (mut stage, alice, desk, laptop) = three();
+    let offer = offers(&mut stage, alice, desk, 5);
+    stage.settle();
+    for at in [desk, laptop] {
+        assert!(acts(&mut stage, at, offer, TransferAct::Accept));
+    }
+    let fails = |stage: &mut Stage, at: At| {
+        let link = orders(stage, at)[0].link;
+        stage.input(at, Input::FetchEnded { offer, link, end: FetchEnd::Failed("no".to_owned()) });
+        stage.settle();
+    };
+    fails(&mut stage, desk);
+    assert_eq!(state(&stage, alice), TransferState::Waiting);
+    fails(&mut stage, laptop);
+    assert_eq!(state(&stage, alice), TransferState::Failed);
+}
+
+#[test]
+fn what_has_no_room_may_go_elsewhere_and_what_was_rejected_may_be_withdrawn() {
+    let (mut stage, alice, bob) = Stage::two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    let link = orders(&stage, bob)[0].link;
+    stage.input(bob, Input::FetchEnded { offer, link, end: FetchEnd::NoRoom });
+    assert!(transfer(&stage, bob).can_be_accepted());
+    assert!(acts(&mut stage, bob, offer, TransferAct::Accept));
+    assert_eq!((state(&stage, bob), orders(&stage, bob).len()), (TransferState::Running, 2));
+
+    let (mut stage, alice, bob) = Stage::two();
+    let offer = offers(&mut stage, alice, bob, 5);
+    assert!(acts(&mut stage, bob, offer, TransferAct::Reject));
+    assert!(acts(&mut stage, alice, offer, TransferAct::Cancel));
+    assert_eq!(state(&stage, bob), TransferState::Cancelled);
+    assert!(!acts(&mut stage, bob, offer, TransferAct::Accept));
 }
 
 #[test]

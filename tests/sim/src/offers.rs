@@ -234,7 +234,7 @@ impl World {
                 _ if withdrawn => state == S::Cancelled,
                 // Whoever sends does not learn why it does not go on, but for its own pause and its own source. It may have
                 // been asked for the file by somebody who forgot in a crash.
-                S::Waiting | S::Offered if state == S::Paused => true,
+                S::Waiting | S::Offered | S::Failed if state == S::Paused => true,
                 S::Waiting | S::Offered | S::Rejected if state == S::Failed => failed(*at),
                 told => state == told,
             };
@@ -250,14 +250,15 @@ impl World {
 fn weightier(a: TransferState, b: TransferState) -> TransferState {
     use TransferState as S;
     let weight = |state| match state {
-        S::Complete => 4,
-        S::Waiting | S::Running | S::Paused | S::Failed => 3,
+        S::Complete => 5,
+        S::Waiting | S::Running | S::Paused => 4,
+        S::Failed => 3,
         S::Cancelled => 2,
         S::Rejected => 1,
         S::Offered => 0,
     };
     match (weight(a).max(weight(b)), weight(a) > weight(b)) {
-        (3, _) => S::Waiting,
+        (4, _) => S::Waiting,
         (_, true) => a,
         (_, false) => b,
     }

@@ -6,6 +6,7 @@
 
 use crate::boot::{StoredTransfer, TransferState};
 use crate::state::NodeState;
+use crate::view::FAILED_THERE;
 use lanchat_proto::ids::MessageId;
 use lanchat_proto::state::{FileRecord, FileWord};
 
@@ -40,7 +41,8 @@ impl NodeState {
 
     /// What the receiver's devices say of an offer of the own user, taken together: the same in whatever order it came.
     /// That one of them has the file outweighs all, also a withdrawal that it crossed; that one wants it outweighs that
-    /// others do not. That it is being sent from here is seen before the word that it is wanted, and may be all of it.
+    /// others cannot have it or do not want it. That it is being sent from here is seen before the word that it is wanted,
+    /// and may be all of it.
     pub(super) fn weigh_words(&mut self, offer: MessageId) {
         let Some(transfer) = self.transfers.all.get(&offer) else { return };
         let row = &transfer.stored;
@@ -56,7 +58,13 @@ impl NodeState {
             _ if said(FileWord::Complete) => S::Complete,
             _ if transfer.withdrawn => S::Cancelled,
             S::Offered | S::Rejected | S::Cancelled if said(FileWord::Accepted) => S::Waiting,
+            S::Failed if said(FileWord::Accepted) && row.error == FAILED_THERE => S::Waiting,
             _ if said(FileWord::Accepted) => return,
+            // The own reason says more.
+            S::Failed if said(FileWord::Failed) => return,
+            _ if said(FileWord::Failed) => {
+                return self.set_transfer(offer, S::Failed, FAILED_THERE);
+            }
             _ if said(FileWord::Cancelled) => S::Cancelled,
             S::Running | S::Failed => return,
             _ if said(FileWord::Rejected) => S::Rejected,
@@ -91,7 +99,7 @@ impl NodeState {
             (Some(FileWord::Complete), _) => S::Complete,
             (Some(FileWord::Withdrawn | FileWord::Cancelled), _) => S::Cancelled,
             (Some(FileWord::Rejected), S::Offered) => S::Rejected,
-            (Some(FileWord::Accepted), S::Offered | S::Rejected) => S::Waiting,
+            (Some(FileWord::Accepted | FileWord::Failed), S::Offered | S::Rejected) => S::Waiting,
             _ => return,
         };
         self.set_transfer(row.offer, to, "");
@@ -105,7 +113,8 @@ impl NodeState {
         let word = match row.state {
             S::Cancelled if row.device == self.me.device && withdrawn => FileWord::Withdrawn,
             _ if row.author == self.me.user => return,
-            S::Waiting | S::Running | S::Paused | S::Failed => FileWord::Accepted,
+            S::Waiting | S::Running | S::Paused => FileWord::Accepted,
+            S::Failed => FileWord::Failed,
             S::Complete => FileWord::Complete,
             S::Rejected => FileWord::Rejected,
             S::Cancelled if !withdrawn => FileWord::Cancelled,

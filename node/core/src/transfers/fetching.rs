@@ -155,8 +155,10 @@ impl NodeState {
                 self.set_transfer(offer, S::Waiting, "");
                 self.timers.set(Timer::Transfer(offer), self.after(TRANSFER_RETRY_MAX));
             }
-            FetchEnd::Refused(reason) => self.set_transfer(offer, S::Failed, &reason.to_string()),
-            FetchEnd::Failed(reason) => self.set_transfer(offer, S::Failed, &reason),
+            FetchEnd::Refused(reason) => {
+                self.decide_for(offer, S::Failed, &reason.to_string(), FileWord::Failed);
+            }
+            FetchEnd::Failed(reason) => self.decide_for(offer, S::Failed, &reason, FileWord::Failed),
         }
         self.fetch_next();
     }
