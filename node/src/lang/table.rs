@@ -93,6 +93,7 @@ messages! {
     ColSize: "SIZE", "大小";
     ColDone: "DONE", "进度";
     ColRate: "RATE", "速度";
+    ColLeft: "LEFT", "剩余";
     ColState: "STATE", "状态";
     ColName: "NAME", "用户名";
     ColDisplayName: "DISPLAYED", "显示名称";

@@ -37,6 +37,7 @@ async fn transfers_are_told_with_every_key() {
         "size": 3 << 20,
         "done": 0,
         "rate": 0,
+        "seconds_left": null,
         "state": "offered",
         "error": null,
         "error_code": null,

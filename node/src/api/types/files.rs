@@ -69,6 +69,11 @@ impl FileJson {
     }
 }
 
+/// Seconds for what is missing at a rate in bytes a second: none are left only when nothing is missing.
+fn seconds_left(missing: u64, rate: u64) -> Option<u64> {
+    (rate > 0).then(|| missing.div_ceil(rate))
+}
+
 /// A transfer.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct TransferJson {
@@ -92,6 +97,8 @@ pub struct TransferJson {
     pub done: u64,
     /// Bytes a second now.
     pub rate: u64,
+    /// Seconds until all is there at that rate, rounded up; null when that is not known, and when it does not run.
+    pub seconds_left: Option<u64>,
     /// `offered`, `waiting`, `running`, `paused`, `complete`, `failed`, `cancelled` or `rejected`.
     pub state: &'static str,
     /// What went wrong, in English; null for nothing.
@@ -111,6 +118,8 @@ impl TransferJson {
         let stored = &view.stored;
         let running = stored.state == TransferState::Running;
         let complete = stored.state == TransferState::Complete;
+        let done = if complete { stored.file.size } else { progress.done.min(stored.file.size) };
+        let rate = if running { progress.rate } else { 0 };
         Self {
             id: stored.offer.to_string(),
             blob: stored.file.hash.to_string(),
@@ -120,8 +129,9 @@ impl TransferJson {
             peer_name,
             name: stored.file.name.to_string(),
             size: stored.file.size,
-            done: if complete { stored.file.size } else { progress.done.min(stored.file.size) },
-            rate: if running { progress.rate } else { 0 },
+            done,
+            rate,
+            seconds_left: seconds_left(stored.file.size.saturating_sub(done), rate),
             state: stored.state.name(),
             error: (!stored.error.is_empty()).then(|| stored.error.clone()),
             error_code: error_code(&stored.error),
@@ -151,6 +161,55 @@ pub enum OfferWait {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lanchat_node_core::boot::StoredTransfer;
+    use lanchat_proto::blob::BlobHash;
+    use lanchat_proto::codec::Text;
+    use lanchat_proto::ids::{ConversationId, DeviceId, EntryHash, MessageId, UserId};
+    use lanchat_proto::time::Wall;
+
+    #[test]
+    fn time_left_is_rounded_up_and_unknown_without_a_rate() {
+        for (missing, rate, left) in
+            [(1, 0, None), (0, 10, Some(0)), (1, 10, Some(1)), (10, 10, Some(1)), (11, 10, Some(2))]
+        {
+            assert_eq!(seconds_left(missing, rate), left, "{missing} at {rate}");
+        }
+    }
+
+    #[test]
+    fn time_left_is_told_while_it_runs_only() {
+        let file = FileBody {
+            name: Text::new("a".to_owned()).unwrap(),
+            size: 1000,
+            media_type: Text::default(),
+            hash: BlobHash([7; 32]),
+            changed: Wall::default(),
+        };
+        let progress = Progress { done: 399, rate: 100, sources: 1 };
+        for (state, left) in [
+            (TransferState::Running, Some(7)),
+            (TransferState::Waiting, None),
+            (TransferState::Paused, None),
+            (TransferState::Complete, None),
+        ] {
+            let stored = StoredTransfer {
+                offer: MessageId([1; 16]),
+                conversation: ConversationId([1; 32]),
+                entry: EntryHash([2; 32]),
+                author: UserId([3; 16]),
+                device: DeviceId([4; 32]),
+                file: file.clone(),
+                state,
+                error: String::new(),
+            };
+            let view = TransferView { stored, peer: UserId([3; 16]), outgoing: false };
+            assert_eq!(
+                TransferJson::new(&view, progress, None, String::new()).seconds_left,
+                left,
+                "{state:?}"
+            );
+        }
+    }
 
     #[test]
     fn every_code_of_a_failure_is_listed() {

@@ -194,6 +194,25 @@ fn percent(transfer: &Value) -> u64 {
     }
 }
 
+/// How fast bytes move; empty while none do.
+fn rate_text(transfer: &Value) -> String {
+    match number(transfer, "rate") {
+        0 => String::new(),
+        rate => format!("{}/s", size_text(rate)),
+    }
+}
+
+/// Time left as a clock shows it; empty while it is not known.
+fn left_text(transfer: &Value) -> String {
+    let left = transfer.get("seconds_left").and_then(Value::as_u64);
+    let clock = |seconds: u64| match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, minutes, seconds) => format!("{minutes}:{seconds:02}"),
+        (hours @ 1..=99, minutes, seconds) => format!("{hours}:{minutes:02}:{seconds:02}"),
+        _ => ">99 h".to_owned(),
+    };
+    left.map(clock).unwrap_or_default()
+}
+
 fn with_whom(lang: Lang, transfer: &Value) -> String {
     let user = match field(transfer, "peer_name") {
         "" => format!("@{}", field(transfer, "peer")),
@@ -220,7 +239,6 @@ pub(super) fn list(client: &Client, out: &Out) -> Result<(), Failure> {
         return out.document(&transfers);
     }
     let row = |transfer: &Value| {
-        let rate = number(transfer, "rate");
         let state = transfer_state(out.lang, field(transfer, "state"));
         let state = match reason(out.lang, transfer) {
             "" => state,
@@ -232,7 +250,8 @@ pub(super) fn list(client: &Client, out: &Out) -> Result<(), Failure> {
             field(transfer, "name").to_owned(),
             size_text(number(transfer, "size")),
             format!("{} %", percent(transfer)),
-            if rate > 0 { format!("{}/s", size_text(rate)) } else { String::new() },
+            rate_text(transfer),
+            left_text(transfer),
             state,
         ]
     };
@@ -244,6 +263,7 @@ pub(super) fn list(client: &Client, out: &Out) -> Result<(), Failure> {
         Msg::ColSize,
         Msg::ColDone,
         Msg::ColRate,
+        Msg::ColLeft,
         Msg::ColState,
     ];
     out.table(&header, &rows)
@@ -283,6 +303,27 @@ mod tests {
         let full = json!({ "name": "d", "state": "failed", "error": "gone", "error_code": "gone" });
         assert!(not_done(Lang::ZhCn, &full).contains("已不存在"));
         assert_eq!(failure.line, "2 of 3 files did not arrive: b.txt: rejected; c: failed (no room)");
+    }
+
+    #[test]
+    fn rate_and_time_left_are_told_when_they_are_known() {
+        let of = |rate: u64, left: Option<u64>| {
+            let transfer = json!({ "rate": rate, "seconds_left": left });
+            (rate_text(&transfer), left_text(&transfer))
+        };
+        assert_eq!(of(0, None), (String::new(), String::new()));
+        for (left, text) in [
+            (0, "0:00"),
+            (1, "0:01"),
+            (61, "1:01"),
+            (3599, "59:59"),
+            (3600, "1:00:00"),
+            (359_999, "99:59:59"),
+            (360_000, ">99 h"),
+            (u64::MAX, ">99 h"),
+        ] {
+            assert_eq!(of(1536, Some(left)), ("1.5 KiB/s".to_owned(), text.to_owned()), "{left}");
+        }
     }
 
     #[test]

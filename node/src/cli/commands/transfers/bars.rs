@@ -1,7 +1,8 @@
 //! Progress on a terminal: a bar for each transfer, on stderr, and nothing at all elsewhere.
 
+use super::{left_text, rate_text};
 use crate::cli::commands::{field, transfer_state};
-use crate::cli::out::{clean_line, size_text};
+use crate::cli::out::clean_line;
 use crate::lang::Lang;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::Value;
@@ -60,7 +61,7 @@ impl Bars {
             let number = |name: &str| transfer.get(name).and_then(Value::as_u64).unwrap_or(0);
             let state = field(transfer, "state");
             let told = match state {
-                "running" => speed(number("rate"), number("size").saturating_sub(number("done"))),
+                "running" => [rate_text(transfer), left_text(transfer)].join(" ").trim().to_owned(),
                 _ => transfer_state(self.lang, state),
             };
             bar.set_position(number("done"));
@@ -69,18 +70,6 @@ impl Bars {
                 bar.abandon();
             }
         }
-    }
-}
-
-/// Rate and time left.
-fn speed(rate: u64, left: u64) -> String {
-    let rate_text = size_text(rate);
-    match left.checked_div(rate) {
-        Some(seconds) => {
-            let left = indicatif::HumanDuration(Duration::from_secs(seconds));
-            format!("{rate_text}/s, {left:#}")
-        }
-        None => format!("{rate_text}/s"),
     }
 }
 
