@@ -28,6 +28,7 @@ use fetcher::Running;
 pub use finish::SaveError;
 use lanchat_net::LinkId as NetLink;
 use lanchat_node_core::boot::{LinkId, StoredTransfer};
+use lanchat_node_core::fetch::Flow;
 use lanchat_node_core::input::FetchEnd;
 use lanchat_proto::blob::BlobHash;
 use lanchat_proto::codec::Text;
@@ -35,7 +36,7 @@ use lanchat_proto::entry::FileBody;
 use lanchat_proto::file_name::{FileName, FileNameError};
 use lanchat_proto::ids::MessageId;
 use lanchat_proto::limits::{MAX_FILE_NAME, MAX_MEDIA_TYPE};
-use lanchat_proto::time::Wall;
+use lanchat_proto::time::{Mono, Wall};
 use lanchat_proto::wire::blob::{BlobOpen, BlobRefusal};
 use limits::Waits;
 use pace::Gate;
@@ -46,6 +47,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// What the event loop is told or asked.
@@ -121,10 +123,18 @@ pub struct Prepared {
 pub struct Progress {
     /// Bytes that are there; of a file that is sent: up to where it was sent last.
     pub done: u64,
-    /// Bytes a second now.
+    /// Bytes a second over the last two or three seconds.
     pub rate: u64,
     /// Streams in use.
     pub sources: u32,
+}
+
+/// What is kept of how far a transfer is.
+#[derive(Clone, Default, Debug)]
+struct Shown {
+    done: u64,
+    sources: u32,
+    flow: Flow,
 }
 
 /// A directory cannot be used to save a file in.
@@ -140,7 +150,7 @@ pub struct WishError {
 /// What changes while files are moved.
 #[derive(Debug, Default)]
 struct State {
-    progress: BTreeMap<MessageId, Progress>,
+    progress: BTreeMap<MessageId, Shown>,
     saved: BTreeMap<MessageId, PathBuf>,
     fetches: BTreeMap<MessageId, Running>,
     /// Streams that have a place, the newest last.
@@ -164,6 +174,7 @@ struct Inner {
     up: Gate,
     down: Gate,
     waits: Waits,
+    started: Instant,
     /// The program ends.
     stopping: Arc<AtomicBool>,
     /// Held by a fetch that looks whether there is room for it.
@@ -226,7 +237,7 @@ impl Files {
                 if done == size {
                     whole.push(offer);
                 }
-                state.progress.insert(offer, Progress { done, ..Progress::default() });
+                state.progress.insert(offer, Shown { done, ..Shown::default() });
             }
         }
         let inner = Inner {
@@ -238,6 +249,7 @@ impl Files {
             to_loop,
             hashing: Semaphore::new(limits::HASHING),
             waits,
+            started: Instant::now(),
             stopping: Arc::default(),
             beginning: Mutex::default(),
             offering: Mutex::default(),
@@ -325,14 +337,23 @@ impl Files {
             .unwrap_or_else(|| self.0.downloads.clone())
     }
 
-    fn show(&self, offer: MessageId, change: impl FnOnce(&mut Progress)) {
+    fn show(&self, offer: MessageId, change: impl FnOnce(&mut Shown)) {
         change(self.0.state().progress.entry(offer).or_default());
+    }
+
+    /// The time by which rates are reckoned.
+    fn now(&self) -> Mono {
+        Mono(self.0.started.elapsed())
     }
 
     /// How far a transfer is; `None` when nothing of it is there and nothing was under way since the start.
     #[must_use]
     pub fn progress(&self, offer: &MessageId) -> Option<Progress> {
-        self.0.state().progress.get(offer).copied()
+        let now = self.now();
+        let state = self.0.state();
+        let shown = state.progress.get(offer)?;
+        // Of now, also where whoever moves the bytes waits for something.
+        Some(Progress { done: shown.done, rate: shown.flow.rate(now), sources: shown.sources })
     }
 
     /// Where a file that came in was saved.

@@ -8,8 +8,10 @@
 //! bytes. The rules: `docs/protocol.md#transfer`.
 
 mod credit;
+mod flow;
 mod units;
 
+pub use flow::Flow;
 pub use units::UnitSet;
 
 use credit::Credit;
@@ -385,12 +387,6 @@ impl Fetch {
             }
         }
         Ok(())
-    }
-
-    /// Bytes a second that come now, from all sources.
-    #[must_use]
-    pub fn rate(&self) -> u64 {
-        self.sources.values().map(|source| source.credit.rate()).sum()
     }
 
     /// Streams in use.

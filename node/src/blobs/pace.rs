@@ -1,45 +1,14 @@
-//! How fast bytes move: measured for people, and held back where the settings say so.
+//! How fast bytes may move, where the settings say so.
 //!
 //! Keeps true: over any second no more passes than the limit and a tenth of a second's worth of it; whoever waits when
 //! the limit changes waits no longer than the new one asks for.
 
-use super::limits::PROGRESS;
 use crate::config::Settings;
 use lanchat_net::debt::{Debt, worth};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-
-/// Measures a rate.
-#[derive(Debug)]
-pub(super) struct Meter {
-    since: Instant,
-    bytes: u64,
-    rate: u64,
-}
-
-impl Default for Meter {
-    fn default() -> Self {
-        Self { since: Instant::now(), bytes: 0, rate: 0 }
-    }
-}
-
-impl Meter {
-    /// Bytes moved. The rate in bytes a second, whenever it is time to show it.
-    pub(super) fn count(&mut self, bytes: usize) -> Option<u64> {
-        self.bytes += bytes as u64;
-        let passed = self.since.elapsed();
-        if passed < PROGRESS {
-            return None;
-        }
-        let micros = u64::try_from(passed.as_micros()).unwrap_or(u64::MAX).max(1);
-        let now = self.bytes.saturating_mul(1_000_000) / micros;
-        self.rate = if self.rate == 0 { now } else { self.rate.midpoint(now) };
-        (self.since, self.bytes) = (Instant::now(), 0);
-        Some(self.rate)
-    }
-}
 
 /// Lets so many bytes a second pass, for all transfers together.
 #[derive(Debug)]

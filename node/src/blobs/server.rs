@@ -10,12 +10,12 @@ mod places;
 pub(super) use places::Place;
 
 use super::limits;
-use super::pace::Meter;
 use super::shelf::{Owner, Part};
 use super::source::{Source, SourceFault, Sources, read_exact_at};
 use super::{Files, FromFiles};
 use lanchat_net::{BlobReader, BlobStream, BlobWriter, LinkId as NetLink, StreamError};
 use lanchat_node_core::boot::{LinkId, StoredTransfer};
+use lanchat_node_core::fetch::Flow;
 use lanchat_proto::blob::Units;
 use lanchat_proto::codec::{Blob, BoundedVec};
 use lanchat_proto::frame::{Frame, Kind};
@@ -143,7 +143,7 @@ impl Files {
 
     /// One more stream carries an offered file. Whoever shows it is told in the order in which it happens.
     async fn begin_serving(&self, offer: MessageId) {
-        self.show(offer, |progress| progress.sources += 1);
+        self.show(offer, |shown| shown.sources += 1);
         // A loop that has ended need not know.
         let permit = self.0.to_loop.reserve().await;
         let mut state = self.0.state();
@@ -155,9 +155,11 @@ impl Files {
     }
 
     async fn end_serving(&self, offer: MessageId) {
-        self.show(offer, |progress| {
-            progress.sources = progress.sources.saturating_sub(1);
-            progress.rate = 0;
+        self.show(offer, |shown| {
+            shown.sources = shown.sources.saturating_sub(1);
+            if shown.sources == 0 {
+                shown.flow = Flow::default();
+            }
         });
         let permit = self.0.to_loop.reserve().await;
         let mut state = self.0.state();
@@ -217,7 +219,6 @@ impl Files {
             drop(asks);
             std::future::pending::<()>().await;
         };
-        let mut meter = Meter::default();
         let mut upto = 0;
         let answering = async {
             loop {
@@ -237,9 +238,11 @@ impl Files {
                         taken.sent(bytes.len());
                         let start = units.range(ask.unit).map_or(0, |(start, _)| start);
                         upto = start + ask.offset + u64::from(ask.len);
-                        if let Some(rate) = meter.count(bytes.len()) {
-                            self.show(offer, |progress| (progress.done, progress.rate) = (upto, rate));
-                        }
+                        let now = self.now();
+                        self.show(offer, |shown| {
+                            shown.done = upto;
+                            shown.flow.count(bytes.len() as u64, now);
+                        });
                         // The reading thread may have ended.
                         drop(spent.send(bytes));
                         sent
@@ -266,7 +269,7 @@ impl Files {
             () = taking => End::Over,
             end = answering => end,
         };
-        self.show(offer, |progress| progress.done = progress.done.max(upto));
+        self.show(offer, |shown| shown.done = shown.done.max(upto));
         end
     }
 }

@@ -37,11 +37,6 @@ impl Credit {
         self.bytes
     }
 
-    /// Bytes a second.
-    pub(super) fn rate(&self) -> u64 {
-        self.rate
-    }
-
     /// Bytes of one piece: several fit into the credit.
     pub(super) fn piece(&self) -> u64 {
         (self.bytes / 4).clamp(PIECE_LEAST, MAX_PIECE as u64) / PIECE_LEAST * PIECE_LEAST

@@ -7,7 +7,7 @@ use crate::blobs::writer::{self, Job, Wrote};
 use crate::blobs::{Files, FromFiles, limits};
 use lanchat_net::Link;
 use lanchat_node_core::boot::LinkId;
-use lanchat_node_core::fetch::{Ask, Fetch, SourceError, SourceId};
+use lanchat_node_core::fetch::{Ask, Fetch, Flow, SourceError, SourceId};
 use lanchat_node_core::input::FetchEnd;
 use lanchat_node_core::output::FetchOrder;
 use lanchat_proto::frame::{Frame, Kind};
@@ -141,7 +141,7 @@ impl<'a> Run<'a> {
                 self.files.ended(self.order.offer, self.order.link, end).await;
             }
         }
-        self.files.show(self.order.offer, |progress| (progress.rate, progress.sources) = (0, 0));
+        self.files.show(self.order.offer, |shown| (shown.flow, shown.sources) = (Flow::default(), 0));
         end
     }
 
@@ -281,8 +281,11 @@ impl<'a> Run<'a> {
         payload: Vec<u8>,
     ) -> Result<(), SourceError> {
         let piece = Piece::parse(&payload).ok_or(SourceError::Unasked)?;
-        let placed = fetch.piece(source, piece.unit, piece.offset, piece.bytes.len(), self.now())?;
+        let len = piece.bytes.len();
+        let placed = fetch.piece(source, piece.unit, piece.offset, len, self.now())?;
         self.writing += 1;
+        let now = self.files.now();
+        self.files.show(self.order.offer, |shown| shown.flow.count(len as u64, now));
         drop(self.jobs.send(Job::Write { source, placed, payload }).await);
         Ok(())
     }
@@ -399,11 +402,9 @@ impl<'a> Run<'a> {
     }
 
     fn show(&mut self, fetch: &Fetch) {
-        let (done, rate) = (fetch.done_bytes(), fetch.rate());
+        let done = fetch.done_bytes();
         let sources = u32::try_from(self.holders.len()).unwrap_or(u32::MAX);
-        self.files.show(self.order.offer, |progress| {
-            (progress.done, progress.rate, progress.sources) = (done, rate, sources);
-        });
+        self.files.show(self.order.offer, |shown| (shown.done, shown.sources) = (done, sources));
         if done > self.shown {
             self.shown = done;
             self.files.still_comes(self.order.offer, self.order.file.size.saturating_sub(done));

@@ -290,3 +290,32 @@ async fn a_limit_that_is_lifted_holds_back_nothing_that_waits_for_it() {
         assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Complete);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rate_shown_falls_to_nothing_on_both_sides_while_nothing_comes() {
+    let (from, sender, mut to, _receiver, link) = scene().await;
+    from.settings.send_modify(|settings| settings.rate_limit_up = 4 << 20);
+    let path = from.write("a", &content(6 << 20));
+    let row = row(offer(1), from.files.offer(&path, |_| {}).await.unwrap().file);
+    let (settings, files) = (from.settings.clone(), [from.files.clone(), to.files.clone()]);
+    drop(serve(sender, from, Arc::new(Mutex::new(Ok(row.clone())))));
+    to.fetch(&row, &link);
+    let shown = |moves: bool| {
+        let (files, offer) = (&files, row.offer);
+        let is_so = move |files: &Files| {
+            files.progress(&offer).is_some_and(|shown| shown.sources == 1 && (shown.rate > 0) == moves)
+        };
+        async move {
+            while !files.iter().all(is_so) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    };
+    soon("both show a rate", shown(true)).await;
+    // Two minutes for the next piece: the stream stays, and nothing comes on it.
+    settings.send_modify(|settings| settings.rate_limit_up = 1024);
+    soon("both show that nothing comes", shown(false)).await;
+    settings.send_modify(|settings| settings.rate_limit_up = 0);
+    assert_eq!(to.end(LinkId(link.id().0)).await, FetchEnd::Complete);
+    assert_eq!(files[1].progress(&row.offer).unwrap().rate, 0, "of what is over");
+}
