@@ -56,6 +56,7 @@ pub fn chinese_error(code: &str) -> Option<&'static str> {
         "not_signed_in" => "尚未登录",
         "nudge_too_soon" => "请等待 {seconds} 秒后再抖动",
         "org_full" => "该组织的账号已满",
+        "receiver_failed" => "对方无法保存该文件",
         "refused" => "被协调器拒绝",
         "registration_closed" => "注册已关闭",
         "special_file" => "{path} 不是普通文件（而是设备、管道或套接字）",

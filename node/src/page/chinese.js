@@ -43,6 +43,7 @@ export const chinese = {
   reason_not_offered: "对方不再提供该文件",
   reason_not_writable: "保存目录没有写入权限",
   reason_paused: "对方已暂停",
+  reason_receiver_failed: "对方无法保存该文件",
   reason_refused: "对方不发送该文件",
   found: "找到的消息",
   too_long: "内容过长，无法发送：{len} 字节，最多 {max} 字节",

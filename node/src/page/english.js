@@ -43,6 +43,7 @@ export const english = {
   reason_not_offered: "the file is not offered any more",
   reason_not_writable: "the directory for it may not be written to",
   reason_paused: "paused by the other side",
+  reason_receiver_failed: "the receiver could not save it",
   reason_refused: "the other side does not send it",
   found: "Messages found",
   too_long: "Too long to send: {len} of at most {max} bytes",

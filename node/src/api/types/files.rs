@@ -2,7 +2,7 @@
 
 use crate::blobs::{Progress, SaveError};
 use lanchat_node_core::boot::TransferState;
-use lanchat_node_core::view::{NO_ROOM, TransferView};
+use lanchat_node_core::view::{FAILED_THERE, NO_ROOM, TransferView};
 use lanchat_proto::entry::FileBody;
 use lanchat_proto::wire::blob::BlobRefusal;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ pub const TRANSFER_CODES: &[&str] = &[
     "not_writable",
     "other",
     "paused",
+    "receiver_failed",
     "refused",
 ];
 
@@ -29,6 +30,7 @@ fn error_code(line: &str) -> Option<&'static str> {
     match line {
         "" => None,
         NO_ROOM => Some("no_room"),
+        FAILED_THERE => Some("receiver_failed"),
         _ if is(BlobRefusal::Paused) => Some("paused"),
         _ if is(BlobRefusal::NotOffered) => Some("not_offered"),
         _ if is(BlobRefusal::Gone) => Some("gone"),
@@ -214,16 +216,20 @@ mod tests {
     #[test]
     fn every_code_of_a_failure_is_listed() {
         let here = [SaveError::NotAllowed, SaveError::NoDirectory, SaveError::Other("whatever".to_owned())];
-        let lines = here.map(|error| error.to_string()).into_iter().chain([NO_ROOM.to_owned()]).chain(
-            [
-                BlobRefusal::Paused,
-                BlobRefusal::NotOffered,
-                BlobRefusal::Gone,
-                BlobRefusal::Changed,
-                BlobRefusal::Other,
-            ]
-            .map(|refusal| refusal.to_string()),
-        );
+        let lines = here
+            .map(|error| error.to_string())
+            .into_iter()
+            .chain([NO_ROOM.to_owned(), FAILED_THERE.to_owned()])
+            .chain(
+                [
+                    BlobRefusal::Paused,
+                    BlobRefusal::NotOffered,
+                    BlobRefusal::Gone,
+                    BlobRefusal::Changed,
+                    BlobRefusal::Other,
+                ]
+                .map(|refusal| refusal.to_string()),
+            );
         let mut codes: Vec<&str> = lines.filter_map(|line| error_code(&line)).collect();
         codes.sort_unstable();
         assert_eq!(codes, TRANSFER_CODES);
