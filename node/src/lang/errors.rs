@@ -56,7 +56,6 @@ pub fn chinese_error(code: &str) -> Option<&'static str> {
         "not_signed_in" => "尚未登录",
         "nudge_too_soon" => "请等待 {seconds} 秒后再抖动",
         "org_full" => "该组织的账号已满",
-        "receiver_failed" => "对方无法保存该文件",
         "refused" => "被协调器拒绝",
         "registration_closed" => "注册已关闭",
         "special_file" => "{path} 不是普通文件（而是设备、管道或套接字）",
@@ -95,6 +94,7 @@ pub fn chinese_transfer_error(code: &str) -> Option<&'static str> {
         "not_offered" => "对方不再提供该文件",
         "not_writable" => "保存目录没有写入权限",
         "paused" => "对方已暂停",
+        "receiver_failed" => "对方无法保存该文件",
         "refused" => "对方不发送该文件",
         _ => return None,
     })
