@@ -323,6 +323,7 @@ impl Files {
         if !dir.is_absolute() {
             return Err(wrong("the path does not begin at the root".to_owned()));
         }
+        finish::try_dir(dir).map_err(|error| wrong(error.to_string()))?;
         std::fs::create_dir_all(dir).map_err(|error| wrong(error.to_string()))?;
         let kept = KeptPath::new(dir).map_err(|error| wrong(error.to_string()))?;
         self.0.shelf.keep(&owner, Part::Wish, &kept).map_err(|error| wrong(error.to_string()))

@@ -244,6 +244,18 @@ fn coordinator(value: &Value) -> Result<Option<String>, String> {
     Ok(given)
 }
 
+/// Refuses what lies on the disk and is not what the setting needs. Only when it is set: what is there later keeps no node
+/// from starting.
+fn check_disk(key: &str, settings: &Settings) -> Result<(), ConfigError> {
+    let Some(dir) = settings.download_dir.as_deref().filter(|_| key == "download_dir") else { return Ok(()) };
+    let there = dir.ancestors().find_map(|path| std::fs::metadata(path).ok());
+    if there.is_some_and(|there| !there.is_dir()) {
+        let reason = "a directory is needed, and that path leads to a file".to_owned();
+        return Err(ConfigError::BadValue { key: key.to_owned(), reason });
+    }
+    Ok(())
+}
+
 impl Settings {
     /// Takes one value.
     fn apply(&mut self, key: &str, value: &Value) -> Result<(), ConfigError> {
@@ -409,7 +421,9 @@ impl Config {
     pub fn set(&self, key: &str, given: &str) -> Result<(), ConfigError> {
         let value = Settings::typed(key, given)?;
         if let Some(value) = &value {
-            self.current().apply(key, value)?;
+            let mut settings = self.current();
+            settings.apply(key, value)?;
+            check_disk(key, &settings)?;
         }
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let file = self.path.display().to_string();

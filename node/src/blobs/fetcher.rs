@@ -10,7 +10,7 @@ mod run;
 use super::finish::SaveError;
 use super::partial::{Confirmed, Found, Partial};
 use super::shelf::{KeptPath, Owner, Part};
-use super::{Files, FromFiles, finish, limits, source, space};
+use super::{Files, FromFiles, finish, limits, partial, source, space};
 use crate::platform;
 use lanchat_net::Link;
 use lanchat_node_core::boot::LinkId;
@@ -202,6 +202,11 @@ impl Files {
         if self.is_saved(offer, body) {
             self.0.shelf.remove_fetch(&offer);
             return Ok(None);
+        }
+        let claimed = partial::claimed_bytes(&self.0.shelf, &Owner::Offer(offer));
+        if claimed.is_none_or(|(done, size)| done < size) {
+            // What is all here is kept until it can be saved; for the rest nobody has to move it in vain.
+            finish::try_dir(&self.target(&offer)).map_err(|error| failure(&error))?;
         }
         let mut found = {
             let _turn = self.turn();

@@ -116,6 +116,36 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     })
 }
 
+/// Tries whether a file could be saved in a directory, or in one that would be made there, by making one without a name.
+/// Nothing is left of it. Blocks.
+pub(super) fn try_dir(dir: &Path) -> io::Result<()> {
+    let missing = |error: &io::Error| {
+        // Below something that is no directory nothing can be.
+        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    };
+    for there in dir.ancestors().filter(|there| !there.as_os_str().is_empty()) {
+        match std::fs::symlink_metadata(there) {
+            Err(error) if missing(&error) => {}
+            Err(error) => return Err(error),
+            Ok(_) if !there.is_dir() => return Err(io::ErrorKind::NotADirectory.into()),
+            Ok(_) => return try_to_make_file(there),
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+/// Makes a file without a name in a directory that is there.
+fn try_to_make_file(dir: &Path) -> io::Result<()> {
+    let made = std::fs::read_dir(dir).and_then(|_| tempfile::tempfile_in(dir));
+    made.map(drop).map_err(|error| match (error.kind(), error.raw_os_error()) {
+        // What no file can be made in, as in the directories that a system makes up.
+        (io::ErrorKind::NotFound, _) => io::ErrorKind::PermissionDenied.into(),
+        // It would name a file of which nobody knows.
+        (kind, None) => kind.into(),
+        _ => error,
+    })
+}
+
 /// Brings a file to the disk as it is to be, but for its name: mark and time go with it.
 fn ready(file: &File, path: &Path, changed: Wall) -> io::Result<()> {
     // Before the time is set, since some systems take the mark for a change.

@@ -103,6 +103,24 @@ fn sizes_are_bytes_or_units() {
 }
 
 #[test]
+fn files_are_not_to_be_saved_in_a_file() {
+    let (dir, path) = with_file("");
+    let config = Config::open(dir.path()).unwrap();
+    for bad in [path.clone(), path.join("below")] {
+        let refused = config.set("download_dir", &bad.display().to_string());
+        assert!(matches!(refused, Err(ConfigError::BadValue { .. })), "{refused:?}");
+    }
+    for good in [dir.path().to_path_buf(), dir.path().join("is/made/later")] {
+        config.set("download_dir", &good.display().to_string()).unwrap();
+        assert_eq!(config.current().download_dir, Some(good));
+    }
+    // What comes there later is told when a file is to be saved.
+    std::fs::write(dir.path().join("is"), b"").unwrap();
+    config.set("mdns", "false").unwrap();
+    Config::open(dir.path()).unwrap();
+}
+
+#[test]
 fn a_limit_is_none_or_enough_to_move_something() {
     let (dir, _) = with_file("");
     let config = Config::open(dir.path()).unwrap();

@@ -288,8 +288,16 @@ async fn what_this_run_of_the_program_wrote_is_not_hashed_at_every_retry_but_aft
 async fn what_is_all_here_is_saved_without_a_link_once_it_can_be() {
     let mut scene = Scene::new(78, 3 * MIB).await;
     let saved = scene.to.dir.path().join("saved");
-    std::fs::write(&saved, b"not a directory").unwrap();
+    scene.to.settings.send_modify(|settings| settings.rate_limit_down = 1024);
     scene.to.fetch(&scene.row, &scene.link);
+    soon("something comes", async {
+        while !scene.to.files.0.down.is_shut() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    std::fs::write(&saved, b"not a directory").unwrap();
+    scene.to.settings.send_modify(|settings| settings.rate_limit_down = 0);
     assert_eq!(scene.to.is_whole().await, scene.row.offer, "before the end, which the core acts on");
     let end = scene.to.end(LinkId(scene.link.id().0)).await;
     assert!(matches!(end, FetchEnd::Failed(_)), "{end:?}");
@@ -343,4 +351,51 @@ async fn room_is_looked_for_before_anything_is_hashed() {
     // Its bytes are not those of the unit, which nobody saw.
     scene.restart().await;
     assert_eq!(scene.to.files.progress(&scene.row.offer).unwrap().done, units.unit_len());
+}
+
+/// A directory in which nobody may make a file.
+#[cfg(unix)]
+fn unwritable(place: &Place) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = place.dir.path().join("unwritable");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o555)).unwrap();
+    if std::fs::write(dir.join("probe"), b"").is_err() {
+        return Some(dir);
+    }
+    // Whoever may do everything still cannot make files here.
+    let made_up = PathBuf::from("/proc");
+    made_up.is_dir().then_some(made_up)
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_not_be_saved_is_refused_before_anything_is_fetched() {
+    let mut scene = Scene::new(88, 3 * MIB).await;
+    let Some(dir) = unwritable(&scene.to) else { return };
+    let file = scene.to.write("file", b"");
+    let cases = [
+        (dir.clone(), SaveError::NotAllowed),
+        (dir.join("new/below"), SaveError::NotAllowed),
+        (file.clone(), SaveError::NoDirectory),
+        (file.join("below"), SaveError::NoDirectory),
+    ];
+    for (bad, why) in cases {
+        let refused = scene.to.files.wish(scene.row.offer, Some(&bad)).unwrap_err();
+        assert_eq!(refused.dir, bad);
+        scene.to.settings.send_modify(|settings| settings.download_dir = Some(bad.clone()));
+        let (end, sent) = scene.fetch().await;
+        assert_eq!(end, FetchEnd::Failed(why.to_string()), "{}", bad.display());
+        assert_eq!(sent, 0);
+        assert!(scene.to.kept().is_empty(), "{:?}", scene.to.kept());
+    }
+    // What would be made is looked at where it would be, and nothing is left there.
+    let good = scene.to.dir.path().join("is/made/later");
+    scene.to.settings.send_modify(|settings| settings.download_dir = Some(good.clone()));
+    let (end, _) = scene.fetch().await;
+    assert_eq!(end, FetchEnd::Complete);
+    assert_eq!(std::fs::read_dir(&good).unwrap().count(), 1);
+    let beside = std::fs::read_dir(scene.to.dir.path()).unwrap();
+    let names: Vec<_> = beside.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| !name.to_string_lossy().starts_with('.')), "{names:?}");
 }
