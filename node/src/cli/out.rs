@@ -7,43 +7,44 @@ use crate::cli::Failure;
 use crate::lang::{Lang, Msg};
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
-
-/// Columns that a character takes on a terminal.
-fn char_width(c: char) -> usize {
-    match u32::from(c) {
-        // Marks that sit on the character before, joiners, selectors.
-        0x0300..=0x036f
-        | 0x1ab0..=0x1aff
-        | 0x1dc0..=0x1dff
-        | 0x200b..=0x200f
-        | 0x20d0..=0x20ff
-        | 0xfe00..=0xfe0f
-        | 0xfe20..=0xfe2f
-        | 0xe0100..=0xe01ef => 0,
-        0x1100..=0x115f
-        | 0x2e80..=0x303e
-        | 0x3041..=0x4dbf
-        | 0x4e00..=0xa4cf
-        | 0xa960..=0xa97f
-        | 0xac00..=0xd7a3
-        | 0xf900..=0xfaff
-        | 0xfe10..=0xfe19
-        | 0xfe30..=0xfe6f
-        | 0xff00..=0xff60
-        | 0xffe0..=0xffe6
-        | 0x1f300..=0x1f64f
-        | 0x1f680..=0x1f6ff
-        | 0x1f900..=0x1f9ff
-        | 0x1fa70..=0x1faff
-        | 0x20000..=0x3fffd => 2,
-        _ => 1,
-    }
-}
+use unicode_width::UnicodeWidthChar;
 
 /// Columns that a text takes on a terminal.
 #[must_use]
 pub fn width(text: &str) -> usize {
-    text.chars().map(char_width).sum()
+    text.chars().filter_map(UnicodeWidthChar::width).sum()
+}
+
+/// As much of the characters' front as fits.
+fn fitting(chars: impl Iterator<Item = char>, columns: usize) -> Vec<char> {
+    let mut taken = 0;
+    let fits = |c: &char| {
+        taken += c.width().unwrap_or(0);
+        taken <= columns
+    };
+    chars.take_while(fits).collect()
+}
+
+/// The most columns of a name's ending that are kept when it is shortened.
+const ENDING: usize = 12;
+
+/// A name in at most so many columns: its middle is left out, its ending stays.
+#[must_use]
+pub fn shorten(name: &str, columns: usize) -> String {
+    if width(name) <= columns {
+        return name.to_owned();
+    }
+    let Some(room) = columns.checked_sub(1) else { return String::new() };
+    let ending = name.rfind('.').and_then(|at| name.get(at..)).map_or(0, width);
+    // The dot and a little of what stands before it.
+    let behind = if ending < ENDING { (ending + 2).max(room / 3) } else { room / 3 };
+    let mut back = fitting(name.chars().rev(), behind.min(room.saturating_sub(1)));
+    back.reverse();
+    // What combines with a character that is left out goes with it.
+    let bare = back.iter().position(|c| c.width() != Some(0)).unwrap_or(back.len());
+    let back: String = back.into_iter().skip(bare).collect();
+    let front: String = fitting(name.chars(), room.saturating_sub(width(&back))).into_iter().collect();
+    format!("{front}…{back}")
 }
 
 /// Characters that reorder what is shown.
@@ -94,25 +95,50 @@ pub fn size_text(bytes: u64) -> String {
     format!("{}.{} {name}", tenths / 10, tenths % 10)
 }
 
-/// Rows under a header, columns aligned.
+/// Space between two columns of a table.
+const GAP: usize = 2;
+/// Columns below which a table's cells are not shortened, however narrow the terminal.
+const NARROWEST: usize = 12;
+
+/// The widest cell of each column.
+fn widths(rows: &[Vec<String>]) -> Vec<usize> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widest = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max();
+    (0..columns).map(|column| widest(column).unwrap_or(0)).collect()
+}
+
+/// Rows under a header, columns aligned. `fit` is a column whose cells are shortened to what the others leave of a line of
+/// so many columns.
 #[must_use]
-pub fn table(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+pub fn table(header: &[&str], rows: &[Vec<String>], fit: Option<(usize, usize)>) -> Vec<String> {
     let header: Vec<String> = header.iter().map(|cell| (*cell).to_owned()).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(header)
+    let mut rows: Vec<Vec<String>> = std::iter::once(header)
         .chain(rows.iter().cloned())
         .map(|row| row.iter().map(|cell| clean_line(cell)).collect())
         .collect();
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widest = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max();
-    let widths: Vec<usize> = (0..columns).map(|column| widest(column).unwrap_or(0)).collect();
+    if let Some((column, line)) = fit {
+        let widths = widths(&rows);
+        let others = widths.iter().enumerate().filter(|(at, _)| *at != column);
+        let taken: usize = others.map(|(_, width)| width + GAP).sum();
+        let left = line.saturating_sub(taken).max(NARROWEST);
+        for cell in rows.iter_mut().filter_map(|row| row.get_mut(column)) {
+            *cell = shorten(cell, left);
+        }
+    }
+    let widths = widths(&rows);
     let line = |row: &Vec<String>| {
         let padded = row
             .iter()
             .zip(&widths)
             .map(|(cell, width_of)| format!("{cell}{}", " ".repeat(width_of.saturating_sub(width(cell)))));
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        padded.collect::<Vec<_>>().join(&" ".repeat(GAP)).trim_end().to_owned()
     };
     rows.iter().map(line).collect()
+}
+
+/// Columns of a terminal; `None` where there is none.
+pub(super) fn columns(term: &console::Term) -> Option<usize> {
+    term.size_checked().map(|(_, columns)| usize::from(columns))
 }
 
 /// Standard output.
@@ -182,8 +208,21 @@ impl Out {
     /// # Errors
     /// As [`Self::line`].
     pub fn table(&self, header: &[Msg], rows: &[Vec<String>]) -> Result<(), Failure> {
+        self.table_fitting(header, rows, None)
+    }
+
+    /// A table, its header in bold; the cells of a column are shortened to what a terminal leaves for them.
+    ///
+    /// # Errors
+    /// As [`Self::line`].
+    pub fn table_fitting(
+        &self,
+        header: &[Msg],
+        rows: &[Vec<String>],
+        column: Option<usize>,
+    ) -> Result<(), Failure> {
         let header: Vec<&str> = header.iter().map(|cell| cell.text(self.lang)).collect();
-        let lines = table(&header, rows);
+        let lines = table(&header, rows, column.zip(columns(&console::Term::stdout())));
         for (at, line) in lines.iter().enumerate() {
             if at == 0 {
                 self.line(&self.bold(line))?
@@ -217,9 +256,48 @@ mod tests {
     #[test]
     fn columns_line_up_with_chinese_names() {
         let rows = vec![vec!["李雷".into(), "x".into()], vec!["bob".into(), "y".into()]];
-        let lines = table(&["NAME", "V"], &rows);
+        let lines = table(&["NAME", "V"], &rows, None);
         assert_eq!(lines, ["NAME  V", "李雷  x", "bob   y"]);
         assert_eq!((width("李雷"), width("e\u{301}"), width("abc")), (4, 1, 3));
+    }
+
+    #[test]
+    fn names_lose_their_middle_and_keep_their_ending() {
+        for (name, columns, short) in [
+            ("report.pdf", 10, "report.pdf"),
+            ("a long report of this year.pdf", 16, "a long re…ar.pdf"),
+            ("no ending at all here", 10, "no end…ere"),
+            ("报告与总结二〇二六年.docx", 16, "报告与总…年.docx"),
+            ("报告.docx", 2, "…"),
+            ("报告.docx", 1, "…"),
+            ("报告.docx", 0, ""),
+            ("a.this is no ending of a file at all", 10, "a.this…all"),
+            ("aaaaaaaaaaae\u{301}bc", 7, "aaaa…bc"),
+        ] {
+            assert_eq!(shorten(name, columns), short, "{name} in {columns}");
+        }
+        let long = format!("{}报告.tar", "长x\u{301}".repeat(60));
+        for columns in 0..200 {
+            assert!(width(&shorten(&long, columns)) <= columns, "{columns}");
+        }
+    }
+
+    #[test]
+    fn a_table_fits_its_terminal() {
+        let rows = vec![
+            vec!["1".into(), format!("{}.pdf", "报".repeat(60)), "running".into()],
+            vec!["2".into(), "b".into(), "offered".into()],
+        ];
+        for columns in [40, 80, 120] {
+            let lines = table(&["ID", "FILE", "STATE"], &rows, Some((1, columns)));
+            assert!(lines.iter().all(|line| width(line) <= columns), "{columns}: {lines:?}");
+            assert!(lines[1].contains(".pdf  running") || lines[1].contains(".pdf   running"), "{lines:?}");
+        }
+        assert!(
+            table(&["ID", "FILE", "STATE"], &rows, None)[1].contains(&"报".repeat(60)),
+            "whole in a pipe"
+        );
+        assert_eq!(table(&["A", "B"], &[vec!["x".into(), "y".into()]], Some((0, 80))), ["A  B", "x  y"]);
     }
 
     #[test]

@@ -266,7 +266,7 @@ pub(super) fn list(client: &Client, out: &Out) -> Result<(), Failure> {
         Msg::ColLeft,
         Msg::ColState,
     ];
-    out.table(&header, &rows)
+    out.table_fitting(&header, &rows, header.iter().position(|column| *column == Msg::ColFile))
 }
 
 fn done(out: &Out, transfer: &Value) -> Result<(), Failure> {
@@ -288,6 +288,7 @@ pub(super) fn act(client: &Client, out: &Out, id: &str, act: &str) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::out::width;
 
     #[test]
     fn what_did_not_arrive_is_told_by_name() {
@@ -324,6 +325,41 @@ mod tests {
         ] {
             assert_eq!(of(1536, Some(left)), ("1.5 KiB/s".to_owned(), text.to_owned()), "{left}");
         }
+    }
+
+    fn running() -> Value {
+        json!({
+            "name": format!("{}.pdf", "长名字 long ".repeat(20)),
+            "size": 5_u64 << 40, "done": (5_u64 << 40) - 1, "rate": 1_048_575, "seconds_left": 359_999,
+            "state": "running",
+        })
+    }
+
+    #[test]
+    fn a_bar_takes_one_line_of_any_terminal() {
+        for columns in 1..200 {
+            for lang in [Lang::En, Lang::ZhCn] {
+                let line = bars::line(lang, &running(), columns);
+                assert!(width(&line) < columns.max(2), "{columns}: {line}");
+            }
+        }
+        let line = bars::line(Lang::En, &running(), 40);
+        assert!(line.contains("99 %") && line.contains("99:59:59") && line.ends_with(".pdf"), "{line}");
+        let line = bars::line(Lang::En, &running(), 80);
+        assert!(line.contains("1023.9 KiB/s") && line.ends_with(".pdf"), "{line}");
+        let line = bars::line(Lang::En, &running(), 160);
+        assert!(line.contains("4.9 TiB/5.0 TiB") && line.ends_with(".pdf"), "{line}");
+    }
+
+    #[test]
+    fn a_bar_has_a_frame_from_the_beginning() {
+        let of = |done: u64, state: &str| {
+            let transfer = json!({ "name": "a.pdf", "size": 1000, "done": done, "rate": 0, "state": state });
+            bars::line(Lang::En, &transfer, 80)
+        };
+        assert_eq!(of(0, "waiting"), "[            ]   0 % waiting a.pdf");
+        assert_eq!(of(500, "running"), "[=====>      ]  50 % 500 B/1000 B a.pdf");
+        assert_eq!(of(1000, "complete"), "[============] 100 % complete a.pdf");
     }
 
     #[test]

@@ -1,16 +1,22 @@
 //! Progress on a terminal: a bar for each transfer, on stderr, and nothing at all elsewhere.
+//!
+//! Keeps true: a bar takes one line, however narrow the terminal is now and however long a name.
 
-use super::{left_text, rate_text};
+use super::{left_text, number, percent, rate_text};
 use crate::cli::commands::{field, transfer_state};
-use crate::cli::out::clean_line;
+use crate::cli::out::{clean_line, columns, shorten, size_text, width};
 use crate::lang::Lang;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use console::Term;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use serde_json::Value;
-use std::fmt::Write;
 use std::time::Duration;
 
 /// Time between two turns of what shows that something is being done.
 const TURN: Duration = Duration::from_millis(100);
+/// Columns of a terminal that does not tell how many it has.
+const USUAL: usize = 80;
+/// Columns that a name gets before the rate or the time left does.
+const NAME: usize = 8;
 
 /// A line while a file is read before it is offered; gone when dropped.
 pub(super) struct Reading(ProgressBar);
@@ -43,7 +49,7 @@ impl Bars {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let bars = match all.is_hidden() {
             true => Vec::new(),
-            false => transfers.iter().map(|transfer| all.add(bar(transfer))).collect(),
+            false => transfers.iter().map(|_| all.add(bar())).collect(),
         };
         let bars = Self { lang, all, bars };
         bars.draw(transfers);
@@ -57,31 +63,66 @@ impl Bars {
 
     /// Draws transfers, in the order in which they were given first, as they are now.
     pub(super) fn draw(&self, transfers: &[Value]) {
+        if self.bars.is_empty() {
+            return;
+        }
+        // The terminal may have another width by now.
+        let columns = columns(&Term::stderr()).unwrap_or(USUAL);
         for (bar, transfer) in self.bars.iter().zip(transfers) {
-            let number = |name: &str| transfer.get(name).and_then(Value::as_u64).unwrap_or(0);
-            let state = field(transfer, "state");
-            let told = match state {
-                "running" => [rate_text(transfer), left_text(transfer)].join(" ").trim().to_owned(),
-                _ => transfer_state(self.lang, state),
-            };
-            bar.set_position(number("done"));
-            bar.set_message(format!("{} {told}", clean_line(field(transfer, "name"))));
-            if matches!(state, "complete" | "failed" | "cancelled" | "rejected") {
-                bar.abandon();
-            }
+            bar.set_message(line(self.lang, transfer, columns));
         }
     }
 }
 
-fn bar(transfer: &Value) -> ProgressBar {
-    let size = transfer.get("size").and_then(Value::as_u64).unwrap_or(0);
-    let template = "{bar:24} {hundredths:>4} {binary_bytes}/{binary_total_bytes} {msg}";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let hundredths = |state: &ProgressState, to: &mut dyn Write| {
-        // An empty file has no part that is done.
-        let part = u128::from(state.pos()) * 100 / u128::from(state.len().unwrap_or(0).max(1));
-        // A line that cannot be written is not drawn; the next one is.
-        write!(to, "{part}%").unwrap_or_default();
+/// A line that [`line`] made; it stays when it is over.
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style).with_finish(ProgressFinish::Abandon)
+}
+
+/// A frame that is filled by so many hundredths.
+fn frame(hundredths: u64, cells: usize) -> String {
+    let part = usize::try_from(hundredths.min(100)).unwrap_or(100);
+    let full = cells * part / 100;
+    let head = if part > 0 && full < cells { ">" } else { "" };
+    let filled = format!("{}{head}", "=".repeat(full.saturating_sub(head.len())));
+    format!("[{filled:<cells$}] {:>5}", format!("{part} %"))
+}
+
+/// A transfer as one line of a terminal with so many columns; the last of them stays free, for some break the line there.
+pub(super) fn line(lang: Lang, transfer: &Value, columns: usize) -> String {
+    let state = field(transfer, "state");
+    let sizes = [number(transfer, "done"), number(transfer, "size")].map(size_text).join("/");
+    let told = match state {
+        // What a narrow terminal has no room for goes first.
+        "running" => vec![sizes, rate_text(transfer), left_text(transfer)],
+        _ => vec![transfer_state(lang, state)],
     };
-    ProgressBar::new(size).with_style(style.with_key("hundredths", hundredths).progress_chars("=> "))
+    fitted(percent(transfer), told, &clean_line(field(transfer, "name")), columns)
+}
+
+/// A bar, what is told of it as far as there is room, and a name.
+fn fitted(hundredths: u64, mut told: Vec<String>, name: &str, columns: usize) -> String {
+    let room = columns.saturating_sub(1);
+    let cells = match columns {
+        ..60 => 6,
+        60..100 => 12,
+        _ => 24,
+    };
+    let mut line = frame(hundredths, cells);
+    told.retain(|word| !word.is_empty());
+    let taken = |told: &[String]| told.iter().map(|word| width(word) + 1).sum::<usize>();
+    let wanted = width(&line) + 1 + width(name).min(NAME);
+    while told.len() > 1 && wanted + taken(&told) > room {
+        told.remove(0);
+    }
+    for word in &told {
+        line.push(' ');
+        line.push_str(word);
+    }
+    if let Some(left) = room.checked_sub(width(&line) + 1) {
+        line.push(' ');
+        line.push_str(&shorten(name, left));
+    }
+    shorten(&line, room).trim_end().to_owned()
 }
