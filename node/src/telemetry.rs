@@ -1,5 +1,7 @@
 //! Logs: warnings to stderr, more to rotated files. Fields, never what people wrote.
 
+use std::ffi::OsStr;
+use std::io::IsTerminal;
 use std::path::Path;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -16,6 +18,11 @@ const DEFAULT: &str = "info,libp2p=warn,libp2p_swarm=warn,yamux=warn";
 /// Keeps the log writer alive; what is queued is written when it is dropped.
 pub struct Telemetry {
     _writer: Option<tracing_appender::non_blocking::WorkerGuard>,
+}
+
+/// Whether lines on stderr are coloured: for a person who has not said no, never in a file.
+fn coloured(terminal: bool, no_color: Option<&OsStr>) -> bool {
+    terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
 /// Starts logging. A log directory that cannot be used costs the files, never the program.
@@ -39,9 +46,22 @@ pub fn start(logs: &Path, file: &str) -> Telemetry {
         }
         None => (None, None),
     };
+    let colours = coloured(std::io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
     let stderr_filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new("error"));
-    let stderr = fmt::layer().with_writer(std::io::stderr).with_filter(stderr_filter);
+    let stderr = fmt::layer().with_ansi(colours).with_writer(std::io::stderr).with_filter(stderr_filter);
     // A second start in one process (tests) keeps the first subscriber.
     drop(tracing_subscriber::registry().with(files).with(stderr).try_init());
     Telemetry { _writer: guard }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_only() {
+        let no = OsStr::new("1");
+        assert!(coloured(true, None) && coloured(true, Some(OsStr::new(""))));
+        assert!(!coloured(true, Some(no)) && !coloured(false, None) && !coloured(false, Some(no)));
+    }
 }

@@ -222,3 +222,23 @@ async fn a_reader_that_goes_away_is_no_failure() {
     };
     assert_eq!((out.status.code(), String::from_utf8_lossy(&out.stderr).as_ref()), (Some(0), ""));
 }
+
+#[test]
+fn a_log_that_goes_to_a_file_has_no_colours() {
+    let dir = tempfile::tempdir().unwrap();
+    // A port that is taken ends the node by itself, after it has said a few things.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port());
+    let run = Command::new(env!("CARGO_BIN_EXE_lanchat"))
+        .args(["run", "--headless", "--no-mdns", "--ui", "127.0.0.1:0", "--listen", &listen])
+        .env("LANCHAT_DATA_DIR", dir.path())
+        .env("LANCHAT_LOG", "trace")
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    assert!(said.lines().count() > 1, "{said}");
+    assert!(!said.contains('\u{1b}'), "{said}");
+}
