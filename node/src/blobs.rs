@@ -41,7 +41,7 @@ use lanchat_proto::wire::blob::{BlobOpen, BlobRefusal};
 use limits::Waits;
 use pace::Gate;
 use shelf::{KeptPath, Owner, Part, Shelf};
-use source::{Sources, Watched};
+use source::{Hashed, Sources, Watched};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -291,14 +291,7 @@ impl Files {
         let name = offered_name(path)
             .map_err(|reason| OfferError::Name { path: path.to_path_buf(), reason: reason.to_string() })?;
         let hashed = source::hash_file(path, watched)?;
-        let owner = Owner::Content(hashed.hash);
-        let keep =
-            |error: io::Error| OfferError::Keep { path: path.to_path_buf(), reason: error.to_string() };
-        self.0.shelf.keep_values(&owner, hashed.list.values()).map_err(keep)?;
-        {
-            let _turn = self.0.offering.lock().unwrap_or_else(PoisonError::into_inner);
-            Sources::add(&self.0.shelf, &hashed.hash, &hashed.source).map_err(keep)?;
-        }
+        self.keep_offered(path, &hashed)?;
         let file = FileBody {
             media_type: media_type(&name),
             name,
@@ -307,6 +300,20 @@ impl Files {
             changed: Wall(hashed.changed),
         };
         Ok(Prepared { file, path: hashed.source.path() })
+    }
+
+    /// Remembers what is needed to send a file that was hashed.
+    fn keep_offered(&self, path: &Path, hashed: &Hashed) -> Result<(), OfferError> {
+        let owner = Owner::Content(hashed.hash);
+        let keep =
+            |error: io::Error| OfferError::Keep { path: path.to_path_buf(), reason: error.to_string() };
+        self.0.shelf.keep_values(&owner, hashed.list.values()).map_err(keep)?;
+        {
+            let _turn = self.0.offering.lock().unwrap_or_else(PoisonError::into_inner);
+            Sources::add(&self.0.shelf, &hashed.hash, &hashed.source).map_err(keep)?;
+        }
+        // That may take as long as the hashing: what was just written goes to the disk with it.
+        hashed.source.check().map_err(|_| OfferError::Changed(path.to_path_buf()))
     }
 
     /// Where an offered file is to be saved; `None`: where all are. To be said before the offer is accepted.

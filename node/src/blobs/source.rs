@@ -27,8 +27,8 @@ pub enum OfferError {
     /// A directory.
     #[error("{0} is a directory; directories cannot be sent yet")]
     Directory(PathBuf),
-    /// A device, a pipe, a socket.
-    #[error("{0} is no ordinary file (a device, a pipe or a socket)")]
+    /// A device, a pipe, a socket, or a file that the system makes up while it is read.
+    #[error("{0} is no ordinary file (a device, a pipe, a socket or one that the system makes up)")]
     Special(PathBuf),
     /// It cannot be read.
     #[error("{path} cannot be read: {reason}")]
@@ -225,6 +225,11 @@ pub(super) fn hash_file(path: &Path, watched: &Watched) -> Result<Hashed, OfferE
     let same = file.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
     if !same || source.check().is_err() {
         return Err(OfferError::Changed(path.to_path_buf()));
+    }
+    if stamp.size == 0 && platform::read_at(&file, &mut [0], 0).map_err(read)? > 0 {
+        let grew = file.metadata().is_ok_and(|metadata| metadata.len() > 0);
+        let what = if grew { OfferError::Changed } else { OfferError::Special };
+        return Err(what(path.to_path_buf()));
     }
     let (list, hash) = UnitList::hashed(units, values)
         .map_err(|error| OfferError::Read { path: path.to_path_buf(), reason: error.to_string() })?;

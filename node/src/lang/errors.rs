@@ -58,7 +58,7 @@ pub fn chinese_error(code: &str) -> Option<&'static str> {
         "org_full" => "该组织的账号已满",
         "refused" => "被协调器拒绝",
         "registration_closed" => "注册已关闭",
-        "special_file" => "{path} 不是普通文件（而是设备、管道或套接字）",
+        "special_file" => "{path} 不是普通文件（而是设备、管道、套接字或系统虚拟文件）",
         "signed_out" => "已被组织注销，请重新登录",
         "state" => "当前状态下无法执行：{reason}",
         "stopping" => "lanchat 正在关闭",

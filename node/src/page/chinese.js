@@ -158,7 +158,7 @@ export const chinese = {
   error_refused: "被协调器拒绝",
   error_registration_closed: "注册已关闭，请联系管理员",
   error_several_organisations: "局域网中有多个组织：{candidates}",
-  error_special_file: "{path} 不是普通文件（而是设备、管道或套接字）",
+  error_special_file: "{path} 不是普通文件（而是设备、管道、套接字或系统虚拟文件）",
   error_signed_out: "已被组织注销，请重新登录",
   error_state: "当前状态下无法执行：{reason}",
   error_stopping: "lanchat 正在关闭",

@@ -158,7 +158,7 @@ export const english = {
   error_refused: "The coordinator refused",
   error_registration_closed: "New accounts are not allowed; ask your administrator",
   error_several_organisations: "Several organisations are announced in the local network: {candidates}",
-  error_special_file: "{path} is no ordinary file (a device, a pipe or a socket)",
+  error_special_file: "{path} is no ordinary file (a device, a pipe, a socket or one that the system makes up)",
   error_signed_out: "it was signed out; log in again",
   error_state: "Not possible now: {reason}",
   error_stopping: "lanchat is shutting down",

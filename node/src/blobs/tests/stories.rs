@@ -125,6 +125,36 @@ async fn only_ordinary_files_are_offered() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_the_system_makes_up_while_it_is_read_is_not_offered_as_an_empty_file() {
+    for path in ["/proc/cpuinfo", "/proc/self/status"] {
+        let error = place_error(Path::new(path)).await;
+        assert!(matches!(error, OfferError::Special(_)), "{error:?}");
+    }
+    let place = Place::new();
+    let empty = place.files.offer(&place.write("empty", b""), |_| {}).await.unwrap();
+    assert_eq!(empty.file.size, 0);
+}
+
+#[tokio::test]
+async fn a_file_that_goes_or_is_another_until_all_that_is_needed_of_it_is_kept_is_not_offered() {
+    let place = Place::new();
+    let hashed = |path: &Path| source::hash_file(path, &Watched::default()).unwrap();
+    let (path, other) = (place.write("a", b"content"), place.write("b", b"another"));
+    let is_changed = |hashed: &Hashed| {
+        let kept = place.files.keep_offered(&path, hashed);
+        matches!(kept, Err(OfferError::Changed(changed)) if changed == path)
+    };
+    let first = hashed(&path);
+    place.files.keep_offered(&path, &first).unwrap();
+    std::fs::rename(&other, &path).unwrap();
+    assert!(is_changed(&first), "replaced");
+    let second = hashed(&path);
+    std::fs::remove_file(&path).unwrap();
+    assert!(is_changed(&second), "gone");
+}
+
 async fn place_error(path: &Path) -> OfferError {
     let place = Place::new();
     soon("an answer", place.files.offer(path, |_| {})).await.unwrap_err()
