@@ -8,7 +8,7 @@ mod errors;
 mod table;
 
 pub use advice::advice_text;
-pub use errors::{chinese_error, chinese_transfer_error};
+pub use errors::{chinese_error, chinese_own_file_error, chinese_transfer_error, chinese_transfer_hint};
 pub use table::Msg;
 
 use std::str::FromStr;

@@ -4,6 +4,7 @@
 //! that ends changes nothing. An id may be shortened to its first digits, as long as it means one transfer.
 
 mod acts;
+mod hints;
 mod view;
 
 pub(super) use acts::{__path_accept, __path_cancel, __path_pause, __path_reject, __path_resume};

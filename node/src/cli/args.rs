@@ -91,7 +91,7 @@ pub(super) enum Command {
         /// The transfer, as `transfers` shows it.
         id: String,
     },
-    /// Go on with a file that is paused, or try one again that failed.
+    /// Go on with a file that is paused; whoever fetches one that failed tries it again.
     Resume {
         /// The transfer, as `transfers` shows it.
         id: String,

@@ -4,7 +4,7 @@ use crate::api::error::{EXIT_FAILED, EXIT_NO_NODE, EXIT_TIMED_OUT};
 use crate::api::{API_FILE, ApiFile};
 use crate::cli::Failure;
 use crate::cli::commands::transfer_state;
-use crate::lang::{Lang, Msg, chinese_error, fill};
+use crate::lang::{Lang, Msg, chinese_error, chinese_transfer_hint, fill};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -189,7 +189,8 @@ fn failure(error: &Value, lang: Lang) -> Failure {
     let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
     let exit = error.get("exit").and_then(Value::as_u64).and_then(|exit| u8::try_from(exit).ok());
     let english = text("message").to_owned();
-    let line = match (lang, chinese_error(text("code"))) {
+    let template = chinese_transfer_hint(text("hint")).or_else(|| chinese_error(text("code")));
+    let line = match (lang, template) {
         (Lang::ZhCn, Some(template)) => {
             let args = error.as_object().into_iter().flatten();
             let shown = |name: &str, value: &Value| match name {

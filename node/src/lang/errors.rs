@@ -99,3 +99,34 @@ pub fn chinese_transfer_error(code: &str) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+/// What went wrong with a file of the reader's own, where that is said in another way than to who fetches it.
+#[must_use]
+pub fn chinese_own_file_error(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "changed" => "文件在发出请求后已被更改",
+        "gone" => "文件已不存在",
+        _ => return None,
+    })
+}
+
+/// What can be done instead of an act that a transfer refused, by the hint's code.
+#[must_use]
+pub fn chinese_transfer_hint(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "cancelled" => "无法执行：传输已取消；发送方可以重新发送",
+        "cancelled_own" => "无法执行：传输已取消；可用 send-file 重新发送",
+        "complete" => "无法执行：传输已完成",
+        "failed" => "无法执行：传输失败；可用 resume 重试，或用 cancel 放弃",
+        "failed_own" => "无法执行：传输失败；接收方可用 resume 重试，您可用 cancel 撤回",
+        "not_accepted" => "无法执行：该文件尚未接收；可用 accept 接收，或用 reject 拒绝",
+        "not_accepted_own" => "无法执行：对方尚未接收；可用 cancel 撤回",
+        "other_device" => "无法执行：该文件由您的另一台设备发送，请在那台设备上取消",
+        "own_offer" => "无法执行：这是您自己发送的文件；可用 cancel 撤回",
+        "paused" => "无法执行：传输已暂停；可用 resume 继续，或用 cancel 放弃",
+        "rejected" => "无法执行：该文件已被拒绝；仍可用 accept 接收",
+        "rejected_own" => "无法执行：对方已拒绝，但仍可以接收",
+        "under_way" => "无法执行：传输正在进行；可用 pause 暂停，或用 cancel 放弃",
+        _ => return None,
+    })
+}

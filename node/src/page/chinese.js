@@ -38,6 +38,8 @@ export const chinese = {
   transfer_rejected: "已拒绝",
   reason_changed: "文件在发送方已被更改",
   reason_gone: "文件在发送方已不存在",
+  reason_own_changed: "文件在发出请求后已被更改",
+  reason_own_gone: "文件已不存在",
   reason_no_directory: "保存目录不存在，或不是目录",
   reason_no_room: "磁盘空间不足",
   reason_not_offered: "对方不再提供该文件",

@@ -38,6 +38,8 @@ export const english = {
   transfer_rejected: "rejected",
   reason_changed: "the file was changed at the sender",
   reason_gone: "the file is gone at the sender",
+  reason_own_changed: "the file was changed since it was offered",
+  reason_own_gone: "the file is not there any more",
   reason_no_directory: "the directory for it is missing, or is not a directory",
   reason_no_room: "no room on the disk",
   reason_not_offered: "the file is not offered any more",

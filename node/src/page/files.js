@@ -16,6 +16,8 @@ const ACTS = {
   },
 };
 const MOVING = ["waiting", "running", "paused"];
+// Failures that are said in another way of a file of one's own.
+const OWN = ["changed", "gone"];
 const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"];
 // Offers told at a time by banners; the oldest goes first.
 const OFFERS = 3;
@@ -49,7 +51,7 @@ function about({ size, transfer }) {
     moving ? say("file_part", { done: sizeText(done), size: sizeText(size) }) : sizeText(size),
     say(`transfer_${state}`),
     state === "running" && rate > 0 ? `${sizeText(rate)}/s` : "",
-    code && code !== "other" ? say(`reason_${code}`) : error ?? "",
+    code && code !== "other" ? say(`reason_${direction === "out" && OWN.includes(code) ? "own_" : ""}${code}`) : error ?? "",
     state === "complete" && direction === "in" && path ? path : "",
   ];
   return parts.filter(Boolean).join(" · ");

@@ -77,6 +77,7 @@ async fn acts_answer_with_the_transfer_as_it_is_then() {
     let again = act(&stage, &report, "accept", json!({})).await;
     assert_eq!((again.status, again.code().as_str()), (409, "transfer_state"));
     assert_eq!(again.json()["error"]["state"], "running");
+    assert_eq!(again.json()["error"]["hint"], "under_way");
     assert_eq!(act(&stage, &report, "pause", json!({})).await.json()["state"], "paused");
     assert_eq!(act(&stage, &report, "resume", json!({})).await.json()["state"], "complete");
     assert_eq!(act(&stage, &report, "cancel", json!({})).await.code(), "transfer_state");
@@ -220,7 +221,9 @@ async fn people_read_a_table_of_transfers() {
     let (_, chinese, _) = run(&stage, &["--lang", "zh-CN", "transfers"]).await;
     assert!(chinese.starts_with("编号") && chinese.contains("等待接收"), "{chinese}");
     let (_, _, refused) = run(&stage, &["--lang", "zh-CN", "pause", "abcdef01"]).await;
-    assert!(refused.contains("等待接收"), "{refused}");
+    assert!(refused.contains("尚未接收") && refused.contains("accept"), "{refused}");
+    let (_, _, refused) = run(&stage, &["pause", "abcdef01"]).await;
+    assert!(refused.contains("it was not accepted yet; accept fetches it"), "{refused}");
     let (code, json, _) = run(&stage, &["accept", "abcdef01", "--to", "{dir}/in", "--json"]).await;
     let said: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, &said["state"]), (0, &"running".into()));

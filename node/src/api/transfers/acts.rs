@@ -3,8 +3,10 @@
 use crate::api::Api;
 use crate::api::error::{ApiError, EXIT_FAILED};
 use crate::api::extract::Body;
+use crate::api::transfers::hints::impossible;
 use crate::api::types::TransferJson;
 use crate::blobs::WishError;
+use crate::handle::HandleError;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -16,7 +18,13 @@ use std::path::PathBuf;
 use utoipa::ToSchema;
 
 async fn act(api: &Api, offer: MessageId, act: TransferAct) -> Result<Json<TransferJson>, ApiError> {
-    api.handle.command(Command::Transfer { offer, act }).await?;
+    match api.handle.command(Command::Transfer { offer, act }).await {
+        Err(HandleError::Command(CommandError::TransferState(state))) => {
+            let known = api.handle.transfer(offer).await?.ok_or(CommandError::NoSuchTransfer)?;
+            return Err(impossible(known.outgoing, state, act));
+        }
+        answered => drop(answered?),
+    }
     api.transfer(offer).await?.map(Json).ok_or_else(|| CommandError::NoSuchTransfer.into())
 }
 
@@ -46,7 +54,7 @@ pub(crate) async fn accept(
     let known = api.handle.transfer(offer).await?.ok_or(CommandError::NoSuchTransfer)?;
     if !known.can_be_accepted() {
         // The wish about the directory is not to change one that is under way.
-        return Err(CommandError::TransferState(known.stored.state).into());
+        return Err(impossible(known.outgoing, known.stored.state, TransferAct::Accept));
     }
     let files = api.handle.files().ok_or_else(ApiError::switching)?;
     let wished = tokio::task::spawn_blocking(move || files.wish(offer, wish.to_dir.as_deref())).await;

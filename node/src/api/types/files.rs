@@ -71,6 +71,16 @@ impl FileJson {
     }
 }
 
+/// What went wrong, for whoever reads it: to the one whose file it is, it is no file at some sender.
+fn error_line(line: &str, outgoing: bool) -> String {
+    let line = match error_code(line) {
+        Some("changed") if outgoing => "the file was changed since it was offered",
+        Some("gone") if outgoing => "the file is not there any more",
+        _ => line,
+    };
+    line.to_owned()
+}
+
 /// Seconds for what is missing at a rate in bytes a second: none are left only when nothing is missing.
 fn seconds_left(missing: u64, rate: u64) -> Option<u64> {
     (rate > 0).then(|| missing.div_ceil(rate))
@@ -135,7 +145,7 @@ impl TransferJson {
             rate,
             seconds_left: seconds_left(stored.file.size.saturating_sub(done), rate),
             state: stored.state.name(),
-            error: (!stored.error.is_empty()).then(|| stored.error.clone()),
+            error: (!stored.error.is_empty()).then(|| error_line(&stored.error, view.outgoing)),
             error_code: error_code(&stored.error),
             path: path.map(|path| path.display().to_string()),
             sources: if running { progress.sources } else { 0 },
@@ -211,6 +221,15 @@ mod tests {
                 "{state:?}"
             );
         }
+    }
+
+    #[test]
+    fn its_own_file_is_not_one_at_a_sender() {
+        let (changed, gone) = (BlobRefusal::Changed.to_string(), BlobRefusal::Gone.to_string());
+        assert_eq!(error_line(&changed, true), "the file was changed since it was offered");
+        assert_eq!(error_line(&gone, true), "the file is not there any more");
+        assert_eq!((error_line(&changed, false), error_line(&gone, false)), (changed, gone));
+        assert_eq!(error_line(NO_ROOM, true), NO_ROOM);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::cli::args::{FileWaitArg, SendFileArgs};
 use crate::cli::client::{Client, escape};
 use crate::cli::commands::{field, items, transfer_state};
 use crate::cli::out::{Out, clean_line, size_text};
-use crate::lang::{Lang, Msg, chinese_error, chinese_transfer_error, fill};
+use crate::lang::{Lang, Msg, chinese_error, chinese_own_file_error, chinese_transfer_error, fill};
 use bars::Bars;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -162,8 +162,10 @@ fn all_complete(lang: Lang, transfers: &[Value]) -> Result<(), Failure> {
 /// What went wrong, in the person's language where it is known what.
 fn reason(lang: Lang, transfer: &Value) -> &str {
     let english = field(transfer, "error");
+    let code = field(transfer, "error_code");
+    let own = if field(transfer, "direction") == "out" { chinese_own_file_error(code) } else { None };
     match lang {
-        Lang::ZhCn => chinese_transfer_error(field(transfer, "error_code")).unwrap_or(english),
+        Lang::ZhCn => own.or_else(|| chinese_transfer_error(code)).unwrap_or(english),
         Lang::En => english,
     }
 }
@@ -302,7 +304,10 @@ mod tests {
         let broken = transfer("c", "failed", "no room");
         let failure = all_complete(Lang::En, &[whole, refused, broken]).unwrap_err();
         let full = json!({ "name": "d", "state": "failed", "error": "gone", "error_code": "gone" });
-        assert!(not_done(Lang::ZhCn, &full).contains("已不存在"));
+        assert!(not_done(Lang::ZhCn, &full).contains("文件在发送方已不存在"));
+        let own =
+            json!({ "name": "d", "state": "failed", "error": "x", "error_code": "gone", "direction": "out" });
+        assert!(not_done(Lang::ZhCn, &own).contains("（文件已不存在）"));
         assert_eq!(failure.line, "2 of 3 files did not arrive: b.txt: rejected; c: failed (no room)");
     }
 
