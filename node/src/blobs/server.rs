@@ -352,23 +352,29 @@ impl Reading {
             return Err(BlobRefusal::NotHeld);
         }
         if ask.offset == 0 && self.source.check().is_err() {
-            // Between two units another copy goes on.
-            (self.source, self.file) = self.sources.open(self.size).map_err(refusal)?;
+            self.move_on()?;
         }
         bytes.resize(wanted, 0);
-        read_exact_at(&self.file, bytes, start + ask.offset).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => self.lost(),
-            _ => BlobRefusal::Other,
-        })?;
-        if end == Some(len) && self.source.check().is_err() {
-            return Err(self.lost());
+        // Each place is gone at most once, unless somebody plays with them.
+        for _ in 0..=limits::PLACES {
+            match read_exact_at(&self.file, bytes, start + ask.offset) {
+                // So far what was read is what was offered, whether or not the file still has its name.
+                Ok(()) if self.source.is(&self.file) => return Ok(()),
+                Err(error)
+                    if error.kind() != std::io::ErrorKind::UnexpectedEof && self.source.check().is_ok() =>
+                {
+                    return Err(BlobRefusal::Other);
+                }
+                Ok(()) | Err(_) => self.move_on()?,
+            }
         }
-        Ok(())
+        Err(BlobRefusal::Other)
     }
 
-    /// What was read is no more what was offered: why it cannot be sent, or `Other` while another copy can be.
-    fn lost(&self) -> BlobRefusal {
-        self.sources.open(self.size).map_or_else(refusal, |_| BlobRefusal::Other)
+    /// What is read is no more what was offered: another copy goes on, from the very byte.
+    fn move_on(&mut self) -> Result<(), BlobRefusal> {
+        (self.source, self.file) = self.sources.open(self.size).map_err(refusal)?;
+        Ok(())
     }
 
     fn values(&self, ask: &BlobAskValues) -> Result<BlobValues, BlobRefusal> {

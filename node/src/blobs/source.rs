@@ -111,8 +111,12 @@ impl Source {
     pub(super) fn open(&self) -> Result<File, SourceFault> {
         self.check()?;
         let file = File::open(self.path()).map_err(|_| SourceFault::Gone)?;
-        let stamp = file.metadata().map(|metadata| Stamp::of(&metadata)).map_err(|_| SourceFault::Gone)?;
-        if stamp == self.stamp { Ok(file) } else { Err(SourceFault::Changed) }
+        if self.is(&file) { Ok(file) } else { Err(SourceFault::Changed) }
+    }
+
+    /// Whether an open file is still the one that was hashed.
+    pub(super) fn is(&self, file: &File) -> bool {
+        file.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == self.stamp)
     }
 }
 
