@@ -189,3 +189,29 @@ fn a_full_disk_pauses_and_room_makes_it_go_on() {
     alice.start();
     within(20 * SECOND, "its sender knows", || alice.file_state(&offer) == "complete");
 }
+
+#[test]
+fn a_sender_is_told_that_its_file_could_not_be_saved_and_when_it_is_after_all() {
+    let office = Office::open();
+    let [alice, bob] = office.people(["alice", "bob"]);
+    let desk = Desk::new();
+    within(10 * SECOND, "they see each other", || alice.sees(&bob) && bob.sees(&alice));
+    alice.set("rate_limit_up", "4MiB");
+    let offer = alice.offer(&bob, &desk.file("report", 6 * MIB));
+    let folder = desk.inbox().join("folder");
+    bob.accept(&offer, &folder);
+    bob.has_part(&offer, MIB, 20 * SECOND);
+    std::fs::remove_dir(&folder).unwrap();
+    std::fs::write(&folder, b"somebody's file").unwrap();
+    within(20 * SECOND, "both know", || {
+        [&alice, &bob].iter().all(|node| node.file_state(&offer) == "failed")
+    });
+    assert!(alice.file_error(&offer).contains("receiver"), "{}", alice.file_error(&offer));
+    assert!(bob.file_error(&offer).contains("directory"), "{}", bob.file_error(&offer));
+    alice.stop();
+    bob.cli(&["accept", &offer.id, "--to", &desk.inbox().display().to_string()]).ok();
+    whole(&bob, &desk, &offer, "report", 10 * SECOND);
+    assert_eq!(std::fs::read(&folder).unwrap(), b"somebody's file");
+    alice.start();
+    within(20 * SECOND, "its sender knows", || alice.file_state(&offer) == "complete");
+}
