@@ -112,6 +112,7 @@ pub struct Shared {
     contacts: Arc<Contacts>,
     secrets: Mutex<Secrets>,
     journal: Journal,
+    readings: transfers::Readings,
     // Event ids start anew with every run: a listener that comes back can tell.
     run: String,
     port: u16,
@@ -173,6 +174,7 @@ pub async fn serve(handle: Handle, settings: ApiConfig) -> Result<ApiServer, Ser
         contacts: settings.contacts,
         secrets: Mutex::new(secrets),
         journal: Journal::default(),
+        readings: transfers::Readings::default(),
         run: secrets::random_secret()?,
         port: addr.port(),
         stop: CancellationToken::new(),

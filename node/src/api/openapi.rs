@@ -43,6 +43,7 @@ use utoipa::OpenApi;
         messages::search,
         transfers::list,
         transfers::offer,
+        transfers::readings,
         transfers::show,
         transfers::accept,
         transfers::reject,

@@ -101,6 +101,7 @@ routes! {
 
     GET "/api/v1/transfers" Bearer Body::None => transfers::list;
     POST "/api/v1/transfers" Bearer Body::Json(BODY) => transfers::offer;
+    GET "/api/v1/readings" Bearer Body::None => transfers::readings;
     GET "/api/v1/transfers/{id}" Bearer Body::None => transfers::show;
     POST "/api/v1/transfers/{id}/accept" Bearer Body::Json(BODY) => transfers::accept;
     POST "/api/v1/transfers/{id}/reject" Bearer Body::Json(BODY) => transfers::reject;

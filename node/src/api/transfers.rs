@@ -5,10 +5,12 @@
 
 mod acts;
 mod hints;
+mod readings;
 mod view;
 
 pub(super) use acts::{__path_accept, __path_cancel, __path_pause, __path_reject, __path_resume};
 pub(super) use acts::{accept, cancel, pause, reject, resume};
+pub(super) use readings::{__path_readings, Readings, readings};
 
 use crate::api::error::{ApiError, EXIT_FAILED};
 use crate::api::extract::{Body, Params};
@@ -167,10 +169,13 @@ pub(crate) async fn offer(
     }
     let to = api.resolve(&wish.to).await?.user;
     let files = api.handle.files().ok_or_else(ApiError::switching)?;
+    let size = tokio::fs::metadata(&wish.path).await.map_or(0, |found| found.len());
+    let reading = api.readings.begin(&wish.path, size);
     let prepared = tokio::select! {
-        prepared = files.offer(&wish.path, |_| {}) => prepared.map_err(|error| offer_error(&error))?,
+        prepared = files.offer(&wish.path, |done| reading.reached(done)) => prepared.map_err(|error| offer_error(&error))?,
         () = api.stop.cancelled() => return Err(ApiError::stopping()),
     };
+    drop(reading);
     let command = Command::OfferFile { to, file: prepared.file };
     let answered = timeout(ANSWER, api.handle.command(command)).await;
     let answer = answered.map_err(|_| ApiError::timed_out("the offer could not be stored in time"))??;

@@ -57,6 +57,7 @@ messages! {
     TransferNotDoneBecause: "{name}: {state} ({reason})", "文件 {name}：{state}（{reason}）";
     TransfersNotDone: "{count} of {all} files did not arrive: {names}", "{all} 个文件中有 {count} 个未送达：{names}";
     TransfersTimedOut: "not there within the time; the transfers go on", "未能在限定时间内完成；传输仍在继续";
+    TransfersGoOn: "the transfer goes on in the running lanchat; `lanchat transfers` shows it", "传输仍在正在运行的 lanchat 中继续；可用 `lanchat transfers` 查看";
     ReadingFile: "reading {name}", "正在读取 {name}";
     TransferOffered: "offered", "等待接收";
     TransferWaiting: "waiting", "等待中";

@@ -228,3 +228,42 @@ async fn people_read_a_table_of_transfers() {
     let said: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, &said["state"]), (0, &"running".into()));
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_waiting_is_told_that_it_goes_on() {
+    use std::process::{Command, Stdio};
+    let stage = Stage::new().await;
+    let path = file(&stage, "slow");
+    let dir = stage.dir.path().to_owned();
+    // A signal that comes before the command waits ends it without a word; then it is tried again.
+    for _ in 0..20 {
+        let before = stage.request("GET", "/api/v1/transfers").ask().await.json().as_array().unwrap().len();
+        let waiting = Command::new(env!("CARGO_BIN_EXE_lanchat"))
+            .args(["send-file", "bob", "--wait", "complete"])
+            .arg(&path)
+            .env("LANCHAT_DATA_DIR", &dir)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        while stage.request("GET", "/api/v1/transfers").ask().await.json().as_array().unwrap().len() == before
+        {
+        }
+        // The wait is the next thing that it asks for.
+        for _ in 0..10 {
+            stage.request("GET", "/api/v1/status").ask().await;
+        }
+        let killed = Command::new("kill").args(["-INT", &waiting.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let ended = tokio::task::spawn_blocking(move || waiting.wait_with_output()).await.unwrap().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        if ended.status.code().is_some() {
+            assert_eq!((ended.status.code(), said.lines().count()), (Some(130), 1), "{said}");
+            assert!(said.contains("the transfer goes on"), "{said}");
+            return;
+        }
+    }
+    panic!("nothing was ever said");
+}

@@ -4,6 +4,7 @@
 //! stdout.
 
 mod bars;
+mod interrupt;
 
 use crate::api::error::{EXIT_FAILED, EXIT_TIMED_OUT};
 use crate::cli::Failure;
@@ -15,6 +16,7 @@ use crate::lang::{Lang, Msg, chinese_error, chinese_own_file_error, chinese_tran
 use bars::Bars;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// Time that a file may take to be read before it is offered.
@@ -79,10 +81,8 @@ pub(super) fn send_file(client: &Client, out: &Out, args: &SendFileArgs) -> Resu
     let paths: Vec<PathBuf> = paths.collect::<Result<_, _>>()?;
     let mut transfers = Vec::with_capacity(paths.len());
     let offered = paths.iter().try_for_each(|path| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let _reading = bars::reading(&out.lang.say(Msg::ReadingFile, &[("name", &clean_line(&name))]));
         let body = json!({ "to": args.to, "path": path });
-        transfers.push(client.post_within("transfers", &body, READING)?);
+        transfers.push(watching(client, out.lang, path, || client.post_within("transfers", &body, READING))?);
         Ok(())
     });
     // What was offered before something went wrong is on its way all the same.
@@ -100,6 +100,27 @@ pub(super) fn send_file(client: &Client, out: &Out, args: &SendFileArgs) -> Resu
         FileWaitArg::Offered => Ok(()),
         FileWaitArg::Complete => all_complete(out.lang, &transfers),
     }
+}
+
+/// Does what lets the node read a file, and shows meanwhile how far that is.
+fn watching<T>(client: &Client, lang: Lang, path: &Path, work: impl FnOnce() -> T) -> T {
+    let Some(bar) = bars::reading() else { return work() };
+    std::thread::scope(|scope| {
+        let (end, ended) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            while ended.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // Whoever cannot tell how far it is costs the bar, not the file.
+                let readings = client.get("readings").unwrap_or_default();
+                if let Some(reading) = items(&readings).find(|one| Some(field(one, "path")) == path.to_str())
+                {
+                    bar.draw(lang, path, reading);
+                }
+            }
+        });
+        let done = work();
+        drop(end);
+        done
+    })
 }
 
 fn tell_sent(out: &Out, args: &SendFileArgs, transfers: &[Value]) -> Result<(), Failure> {
@@ -124,6 +145,7 @@ fn wait(client: &Client, out: &Out, transfers: &mut [Value], timeout: Option<u64
     // A time too far away to be written down is none.
     let deadline = timeout.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
     let bars = Bars::new(out.lang, transfers);
+    interrupt::tell(out.lang.say(Msg::TransfersGoOn, &[]), bars.eraser());
     let step = if bars.is_drawn() { LOOK } else { WAIT };
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -365,6 +387,21 @@ mod tests {
         assert_eq!(of(0, "waiting"), "[            ]   0 % waiting a.pdf");
         assert_eq!(of(500, "running"), "[=====>      ]  50 % 500 B/1000 B a.pdf");
         assert_eq!(of(1000, "complete"), "[============] 100 % complete a.pdf");
+    }
+
+    #[test]
+    fn a_file_that_is_read_shows_how_far_that_is() {
+        let reading = json!({ "path": "/x/a.pdf", "done": 500, "size": 1000 });
+        let line = |lang, columns| bars::reading_line(lang, Path::new("/x/a.pdf"), &reading, columns);
+        assert_eq!(line(Lang::En, 80), "[=====>      ]  50 % 500 B/1000 B reading a.pdf");
+        assert_eq!(line(Lang::ZhCn, 80), "[=====>      ]  50 % 500 B/1000 B 正在读取 a.pdf");
+        assert!(width(&line(Lang::En, 40)) < 40);
+        let reading = json!({ "path": "/x/a.pdf", "done": 7 << 20, "size": 700 << 20 });
+        let line = bars::reading_line(Lang::En, Path::new("/x/a.pdf"), &reading, 40);
+        assert!(line.ends_with("1 % reading a.pdf"), "the name is more than the bytes: {line}");
+        // One that grows is not more than whole.
+        let grown = json!({ "path": "/x/a.pdf", "done": 500, "size": 100 });
+        assert!(bars::reading_line(Lang::En, Path::new("/x/a.pdf"), &grown, 80).contains("100 %"));
     }
 
     #[test]

@@ -5,20 +5,18 @@
 use super::{left_text, number, percent, rate_text};
 use crate::cli::commands::{field, transfer_state};
 use crate::cli::out::{clean_line, columns, shorten, size_text, width};
-use crate::lang::Lang;
+use crate::lang::{Lang, Msg};
 use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use serde_json::Value;
-use std::time::Duration;
+use std::path::Path;
 
-/// Time between two turns of what shows that something is being done.
-const TURN: Duration = Duration::from_millis(100);
 /// Columns of a terminal that does not tell how many it has.
 const USUAL: usize = 80;
 /// Columns that a name gets before the rate or the time left does.
 const NAME: usize = 8;
 
-/// A line while a file is read before it is offered; gone when dropped.
+/// A bar while a file is read before it is offered; gone when dropped.
 pub(super) struct Reading(ProgressBar);
 
 impl Drop for Reading {
@@ -27,14 +25,26 @@ impl Drop for Reading {
     }
 }
 
-/// Shows that a file is being read.
-pub(super) fn reading(line: &str) -> Reading {
-    // Hidden by itself where stderr is no terminal.
-    let bar = ProgressBar::new_spinner().with_message(line.to_owned());
-    if !bar.is_hidden() {
-        bar.enable_steady_tick(TURN);
+impl Reading {
+    /// Draws how far a file is, as the API tells it.
+    pub(super) fn draw(&self, lang: Lang, path: &Path, reading: &Value) {
+        let columns = columns(&Term::stderr()).unwrap_or(USUAL);
+        self.0.set_message(reading_line(lang, path, reading, columns));
     }
-    Reading(bar)
+}
+
+/// A bar for a file that is read, where somebody sees it. A file that is read at once is not drawn at all.
+pub(super) fn reading() -> Option<Reading> {
+    let bar = bar();
+    (!bar.is_hidden()).then(|| Reading(bar))
+}
+
+/// How far the reading of a file is, as one line.
+pub(super) fn reading_line(lang: Lang, path: &Path, reading: &Value, columns: usize) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let said = clean_line(&lang.say(Msg::ReadingFile, &[("name", &name)]));
+    let sizes = [number(reading, "done"), number(reading, "size")].map(size_text).join("/");
+    fitted(percent(reading), vec![sizes], &said, columns)
 }
 
 /// A bar for each transfer.
@@ -59,6 +69,16 @@ impl Bars {
     /// Whether somebody sees them.
     pub(super) fn is_drawn(&self) -> bool {
         !self.all.is_hidden()
+    }
+
+    /// What takes them off the terminal for good.
+    pub(super) fn eraser(&self) -> impl FnOnce() + Send + 'static {
+        let all = self.all.clone();
+        move || {
+            // A terminal that cannot be written to shows nothing anyway.
+            drop(all.clear());
+            all.set_draw_target(ProgressDrawTarget::hidden());
+        }
     }
 
     /// Draws transfers, in the order in which they were given first, as they are now.
@@ -113,7 +133,7 @@ fn fitted(hundredths: u64, mut told: Vec<String>, name: &str, columns: usize) ->
     told.retain(|word| !word.is_empty());
     let taken = |told: &[String]| told.iter().map(|word| width(word) + 1).sum::<usize>();
     let wanted = width(&line) + 1 + width(name).min(NAME);
-    while told.len() > 1 && wanted + taken(&told) > room {
+    while !told.is_empty() && wanted + taken(&told) > room {
         told.remove(0);
     }
     for word in &told {
