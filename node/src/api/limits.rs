@@ -60,7 +60,8 @@ pub const ID_DIGITS: usize = 4;
 /// Time between two events about the bytes of one transfer. What happens meanwhile is told with the next.
 pub const PROGRESS: Duration = Duration::from_millis(200);
 
-/// Longest wait for a message's delivery, in seconds. A longer wish is shortened.
+/// Longest wait for a message's delivery or a file's end, in seconds. A longer wish is shortened; with the offer of a file it is
+/// refused.
 pub const WAIT: u64 = 24 * 3600;
 /// Wait without a wish, in seconds.
 pub const WAIT_DEFAULT: u64 = 30;

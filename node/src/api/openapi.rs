@@ -2,7 +2,8 @@
 
 use crate::api::{account, assets, doctor, events, messages, people, safety, session, settings, transfers};
 use axum::Json;
-use utoipa::OpenApi;
+use utoipa::openapi::{self, Content, Ref, ResponseBuilder};
+use utoipa::{Modify, OpenApi, ToSchema};
 
 /// The document.
 #[derive(OpenApi)]
@@ -62,9 +63,47 @@ use utoipa::OpenApi;
         settings::set,
         settings::backup,
         settings::shutdown,
-    )
+    ),
+    components(schemas(ErrorJson)),
+    modifiers(&Refusals)
 )]
 pub struct Document;
+
+/// What every route answers when it says no.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "errors are made by `ApiError`; this is their description")]
+struct ErrorJson {
+    error: ErrorFields,
+}
+
+/// What went wrong. Besides these there are the values that the line is made of.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "errors are made by `ApiError`; this is their description")]
+struct ErrorFields {
+    /// Stable name of the error.
+    code: String,
+    /// One line in English.
+    message: String,
+    /// Exit code of the command line.
+    exit: u8,
+}
+
+/// Adds to every route how it says no: the statuses and codes are those of `docs/api.md`.
+struct Refusals;
+
+impl Modify for Refusals {
+    fn modify(&self, document: &mut openapi::OpenApi) {
+        let json = Content::new(Some(Ref::from_schema_name("ErrorJson")));
+        let refusal =
+            ResponseBuilder::new().description("Refused or failed").content("application/json", json).build();
+        for item in document.paths.paths.values_mut() {
+            let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+            for operation in methods.into_iter().flatten() {
+                operation.responses.responses.insert("default".to_owned(), refusal.clone().into());
+            }
+        }
+    }
+}
 
 /// This document.
 #[utoipa::path(get, path = "/api/v1/openapi.json", responses((status = 200, description = "OpenAPI")))]

@@ -128,8 +128,24 @@ pub(crate) struct OfferBody {
     /// What to wait for before answering.
     #[serde(default)]
     wait: OfferWait,
-    /// Seconds to wait once it is offered; 30 without it.
+    /// Seconds to wait once it is offered, at most a day; 30 without it.
     timeout_s: Option<u64>,
+}
+
+/// A path that no system takes is a mistake of whoever asks.
+fn no_nul(path: &std::path::Path) -> Result<(), ApiError> {
+    if path.as_os_str().as_encoded_bytes().contains(&0) {
+        return Err(ApiError::bad_request("a path has no NUL in it"));
+    }
+    Ok(())
+}
+
+/// How long to wait for a file's end.
+fn wait_limit(seconds: Option<u64>) -> Result<Duration, ApiError> {
+    match seconds.unwrap_or(WAIT_DEFAULT) {
+        seconds if seconds > WAIT => Err(ApiError::bad_request(format!("timeout_s is at most {WAIT}"))),
+        seconds => Ok(Duration::from_secs(seconds)),
+    }
 }
 
 /// Why a file cannot be offered.
@@ -167,6 +183,8 @@ pub(crate) async fn offer(
     if !wish.path.is_absolute() {
         return Err(ApiError::bad_request("an absolute path is needed"));
     }
+    no_nul(&wish.path)?;
+    let limit = wait_limit(wish.timeout_s)?;
     let to = api.resolve(&wish.to).await?.user;
     let files = api.handle.files().ok_or_else(ApiError::switching)?;
     let size = tokio::fs::metadata(&wish.path).await.map_or(0, |found| found.len());
@@ -183,7 +201,6 @@ pub(crate) async fn offer(
     if wish.wait == OfferWait::Offered {
         return api.transfer(offer).await?.map(Json).ok_or_else(no_such_transfer);
     }
-    let limit = Duration::from_secs(wish.timeout_s.unwrap_or(WAIT_DEFAULT).min(WAIT));
     let transfer = api.transfer_over(offer, Instant::now() + limit).await?;
     if transfer.is_over() {
         return Ok(Json(transfer));

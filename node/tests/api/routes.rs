@@ -12,9 +12,15 @@ fn the_document_describes_every_route_and_no_other() {
     let document = serde_json::to_value(Document::openapi()).unwrap();
     let mut described = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        for method in item.as_object().unwrap().keys() {
+        for (method, operation) in item.as_object().unwrap() {
+            let no = &operation["responses"]["default"]["content"]["application/json"]["schema"]["$ref"];
+            assert_eq!(no, "#/components/schemas/ErrorJson", "{method} {path}");
             described.insert((method.to_uppercase(), path.clone()));
         }
+    }
+    let fields = &document["components"]["schemas"]["ErrorFields"]["properties"];
+    for field in ["code", "message", "exit"] {
+        assert!(fields[field].is_object(), "{field}");
     }
     let routes = ROUTES.iter().map(|route| (route.method.to_string(), route.path.to_owned()));
     assert_eq!(described, routes.collect::<BTreeSet<_>>());

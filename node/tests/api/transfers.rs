@@ -89,6 +89,8 @@ async fn acts_answer_with_the_transfer_as_it_is_then() {
 async fn a_directory_that_cannot_be_used_changes_nothing() {
     let stage = Stage::new().await;
     let in_the_way = file(&stage, "file");
+    let said = act(&stage, &PLAN.to_string(), "accept", json!({ "to_dir": "/x\0y" })).await;
+    assert_eq!(said.code(), "bad_request");
     for dir in [json!("relative"), json!(in_the_way)] {
         let said = act(&stage, &PLAN.to_string(), "accept", json!({ "to_dir": dir })).await;
         assert_eq!((said.status, said.code().as_str()), (422, "bad_directory"), "{dir}");
@@ -121,6 +123,15 @@ async fn what_cannot_be_offered_has_its_own_error() {
     ] {
         assert_eq!(offer(&stage, path, json!({})).await.code(), code, "{}", path.display());
     }
+    let with_nul = stage.dir.path().join("x\0y");
+    assert_eq!(offer(&stage, &with_nul, json!({})).await.code(), "bad_request");
+    let before = stage.request("GET", "/api/v1/transfers").ask().await.json();
+    for timeout in [json!(99_999_999_999_u64), json!(86_401), json!(-1)] {
+        let said = offer(&stage, &path, json!({ "wait": "complete", "timeout_s": timeout })).await;
+        assert_eq!((said.status, said.code().as_str()), (400, "bad_request"), "{timeout}");
+    }
+    let told = stage.request("GET", "/api/v1/transfers").ask().await.json();
+    assert_eq!(told, before, "nothing was offered");
     for (to, code) in [("nobody", "no_such_user"), ("alice", "yourself"), ("#group", "no_groups")] {
         assert_eq!(offer(&stage, &path, json!({ "to": to })).await.code(), code, "{to}");
     }

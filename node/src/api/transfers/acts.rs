@@ -4,6 +4,7 @@ use crate::api::Api;
 use crate::api::error::{ApiError, EXIT_FAILED};
 use crate::api::extract::Body;
 use crate::api::transfers::hints::impossible;
+use crate::api::transfers::no_nul;
 use crate::api::types::TransferJson;
 use crate::blobs::WishError;
 use crate::handle::HandleError;
@@ -50,6 +51,7 @@ pub(crate) async fn accept(
     Path(id): Path<String>,
     Body(wish): Body<AcceptBody>,
 ) -> Result<Json<TransferJson>, ApiError> {
+    wish.to_dir.as_deref().map_or(Ok(()), no_nul)?;
     let offer = api.transfer_id(&id).await?;
     let known = api.handle.transfer(offer).await?.ok_or(CommandError::NoSuchTransfer)?;
     if !known.can_be_accepted() {
