@@ -56,6 +56,9 @@ pub(super) fn talk(session: &Session, command: Command) -> Result<(), Failure> {
     }
 }
 
+/// Digits of a transfer's id that are shown to people.
+const SHORT_ID: usize = 8;
+
 /// A text field of a JSON object; empty without it.
 fn field<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()

@@ -69,8 +69,9 @@ messages! {
     TransferRejected: "rejected", "已拒绝";
     DirectionIn: "from {user}", "来自 {user}";
     DirectionOut: "to {user}", "发给 {user}";
-    FileOffered: "* file: {name} ({size}) *", "* 文件：{name}（{size}） *";
-    WatchTransfer: "file {id} {direction}: {name}, {percent} %, {state}", "文件 {id} {direction}：{name}，{percent} %，{state}";
+    FileOffered: "* file {id}: {name} ({size}) *", "* 文件 {id}：{name}（{size}） *";
+    FileToAccept: "* file {id}: {name} ({size}); `lanchat accept {id}` fetches it *", "* 文件 {id}：{name}（{size}）；可用 `lanchat accept {id}` 接收 *";
+    WatchTransfer: "file {id} {direction}: {name} ({size}), {percent} %, {state}", "文件 {id} {direction}：{name}（{size}），{percent} %，{state}";
     Nudged: "{user} is nudged", "已抖动 {user} 的窗口";
     BackedUp: "everything is in {file}, encrypted", "已将全部数据加密保存到 {file}";
     MustChangePassword: "that password serves once: choose your own now with `lanchat passwd`", "该密码只能使用一次：请立即运行 `lanchat passwd` 设置您自己的密码";

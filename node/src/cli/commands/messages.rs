@@ -4,7 +4,7 @@ use crate::api::error::{EXIT_FAILED, EXIT_TIMED_OUT};
 use crate::cli::Failure;
 use crate::cli::args::{HistoryArgs, SendArgs, WaitArg};
 use crate::cli::client::{Client, with_query};
-use crate::cli::commands::{field, items, local_time, stdin, word};
+use crate::cli::commands::{SHORT_ID, field, items, local_time, stdin, word};
 use crate::cli::out::{Out, clean, clean_line, size_text};
 use crate::lang::{Lang, Msg, chinese_error, fill};
 use lanchat_node_core::output::CommandError;
@@ -78,8 +78,18 @@ pub(super) fn shown(out: &Out, message: &Value) -> String {
         "nudge" => Msg::Nudge.text(lang).to_owned(),
         "file" => {
             let size = message.pointer("/file/size").and_then(Value::as_u64).unwrap_or(0);
-            let name = clean_line(field(message, "text"));
-            lang.say(Msg::FileOffered, &[("name", &name), ("size", &size_text(size))])
+            let id: String = field(message, "id").chars().take(SHORT_ID).collect();
+            let args = [
+                ("id", id.as_str()),
+                ("name", &clean_line(field(message, "text"))),
+                ("size", &size_text(size)),
+            ];
+            let transfer = |key: &str| message.pointer(key).and_then(Value::as_str);
+            let is = (transfer("/file/transfer/direction"), transfer("/file/transfer/state"));
+            lang.say(
+                if is == (Some("in"), Some("offered")) { Msg::FileToAccept } else { Msg::FileOffered },
+                &args,
+            )
         }
         _ => Msg::UnknownKind.text(lang).to_owned(),
     };
@@ -130,4 +140,31 @@ pub(super) fn search(
     let limit = limit.map(|limit| limit.to_string());
     let path = with_query("search", &[("query", Some(query)), ("in", within), ("limit", limit)]);
     show(out, &client.get(&path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offered_file_is_told_with_what_fetches_it() {
+        let message = |direction: &str, state: &str| {
+            let transfer = json!({ "direction": direction, "state": state });
+            json!({
+                "id": "abcdef0123456789", "kind": "file", "text": "a.pdf", "author_name": "bob",
+                "file": { "size": 1536, "transfer": transfer },
+            })
+        };
+        let told = |lang, message: &Value| shown(&Out::new(lang, false), message);
+        let open = told(Lang::En, &message("in", "offered"));
+        assert!(
+            open.contains("* file abcdef01: a.pdf (1.5 KiB); `lanchat accept abcdef01` fetches it *"),
+            "{open}"
+        );
+        assert!(told(Lang::ZhCn, &message("in", "offered")).contains("`lanchat accept abcdef01`"));
+        for other in [message("in", "complete"), message("out", "offered")] {
+            let told = told(Lang::En, &other);
+            assert!(told.contains("* file abcdef01: a.pdf (1.5 KiB) *"), "{told}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use crate::api::error::{EXIT_FAILED, EXIT_TIMED_OUT};
 use crate::cli::Failure;
 use crate::cli::args::{FileWaitArg, SendFileArgs};
 use crate::cli::client::{Client, escape};
-use crate::cli::commands::{field, items, transfer_state};
+use crate::cli::commands::{SHORT_ID, field, items, transfer_state};
 use crate::cli::out::{Out, clean_line, size_text};
 use crate::lang::{Lang, Msg, chinese_error, chinese_own_file_error, chinese_transfer_error, fill};
 use bars::Bars;
@@ -248,11 +248,18 @@ fn with_whom(lang: Lang, transfer: &Value) -> String {
 
 /// An event of `watch` about a transfer.
 pub(super) fn told(out: &Out, transfer: &Value) -> String {
-    let (id, name) = (field(transfer, "id"), field(transfer, "name"));
+    let id: String = field(transfer, "id").chars().take(SHORT_ID).collect();
     let state = transfer_state(out.lang, field(transfer, "state"));
     let (direction, percent) = (with_whom(out.lang, transfer), percent(transfer).to_string());
-    let args =
-        [("id", id), ("direction", &direction), ("name", name), ("percent", &percent), ("state", &state)];
+    let size = size_text(number(transfer, "size"));
+    let args = [
+        ("id", id.as_str()),
+        ("direction", &direction),
+        ("name", field(transfer, "name")),
+        ("size", &size),
+        ("percent", &percent),
+        ("state", &state),
+    ];
     clean_line(&out.lang.say(Msg::WatchTransfer, &args))
 }
 
@@ -269,7 +276,7 @@ pub(super) fn list(client: &Client, out: &Out) -> Result<(), Failure> {
             reason => format!("{state} ({reason})"),
         };
         vec![
-            field(transfer, "id").chars().take(8).collect(),
+            field(transfer, "id").chars().take(SHORT_ID).collect(),
             with_whom(out.lang, transfer),
             field(transfer, "name").to_owned(),
             size_text(number(transfer, "size")),
