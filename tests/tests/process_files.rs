@@ -138,11 +138,17 @@ fn both_sides_can_refuse_stop_and_go_on() {
     }
 
     let offer = under_way(&alice, &bob, &desk, "paused");
+    within(10 * SECOND, "both tell how long it takes", || {
+        [&alice, &bob]
+            .iter()
+            .all(|who| who.transfer(&offer)["seconds_left"].as_u64().is_some_and(|left| left > 0))
+    });
     for who in [&alice, &bob] {
         who.act("pause", &offer).ok();
         within(20 * SECOND, "it is paused", || {
             bob.file_state(&offer) == "paused" && who.file_state(&offer) == "paused"
         });
+        assert!(who.transfer(&offer)["seconds_left"].is_null(), "nobody knows how long a pause takes");
         within(5 * SECOND, "nothing moves", || {
             let before = done(&bob.transfer(&offer));
             std::thread::sleep(SECOND / 2);
