@@ -324,7 +324,7 @@ async fn a_limit_that_is_lifted_holds_back_nothing_that_waits_for_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rate_shown_falls_to_nothing_on_both_sides_while_nothing_comes() {
     let (from, sender, mut to, _receiver, link) = scene().await;
-    from.settings.send_modify(|settings| settings.rate_limit_up = 4 << 20);
+    from.settings.send_modify(|settings| settings.rate_limit_up = 1 << 20);
     let path = from.write("a", &content(6 << 20));
     let row = row(offer(1), from.files.offer(&path, |_| {}).await.unwrap().file);
     let (settings, files) = (from.settings.clone(), [from.files.clone(), to.files.clone()]);
