@@ -129,7 +129,7 @@ mod tests {
             let from = 5_000 + tenth * 100;
             moves(&mut flow, RATE / 4, STEP, (from, from + 100));
             let rate = flow.rate(at(from + 100));
-            assert!(rate >= RATE / 4 * 9 / 10 && rate <= RATE * 11 / 10, "{tenth}: {rate}");
+            assert!((RATE / 4 * 9 / 10..=RATE * 11 / 10).contains(&rate), "{tenth}: {rate}");
             assert!(tenth < 25 || is_about(rate, RATE / 4, 5), "{tenth}: {rate}");
         }
     }
