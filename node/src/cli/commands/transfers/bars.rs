@@ -94,7 +94,7 @@ impl Bars {
     }
 }
 
-/// A line that [`line`] made; it stays when it is over.
+/// A line that [`line()`] made; it stays when it is over.
 fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style).with_finish(ProgressFinish::Abandon)
