@@ -128,6 +128,11 @@ impl<'a> Run<'a> {
         }
         self.synced().await;
         let whole = fetch.is_complete() && !self.failed;
+        if whole {
+            self.show(&fetch);
+        }
+        // Before the end is told: nothing moves any more.
+        self.files.show(self.order.offer, |shown| (shown.flow, shown.sources) = (Flow::default(), 0));
         let (order, partial) = (self.order.clone(), self.partial.clone());
         if !whole && self.unclaimed > 0 {
             let done = fetch.done().clone();
@@ -135,13 +140,9 @@ impl<'a> Run<'a> {
             if let Ok(Err(error)) = claimed {
                 tracing::warn!(%error, "How far a fetch is could not be written down");
             }
-        } else if whole {
-            self.show(&fetch);
-            if let Some(end) = self.files.save(order.offer, order.file, partial).await {
-                self.files.ended(self.order.offer, self.order.link, end).await;
-            }
+        } else if whole && let Some(end) = self.files.save(order.offer, order.file, partial).await {
+            self.files.ended(self.order.offer, self.order.link, end).await;
         }
-        self.files.show(self.order.offer, |shown| (shown.flow, shown.sources) = (Flow::default(), 0));
         end
     }
 
